@@ -1,0 +1,25 @@
+// The admin API (proto/nodepilot/admin.proto), served on the admin socket.
+#pragma once
+
+#include "agent/base/clock.h"
+#include "rotation/identity_store.h"
+#include "rotation/rotator.h"
+#include "sds/rpc/call.h"
+
+namespace nodepilot {
+
+// All references outlive every call.
+struct AdminContext {
+  Clock& clock;
+  IdentityStore& store;
+  Rotator& rotator;
+  std::string trust_domain;
+  std::string ca_name;
+  Time started_at;
+  std::function<std::size_t()> connections;  // open on the public socket
+};
+
+// Thread: loop.
+Methods admin_methods(const AdminContext& context);
+
+}  // namespace nodepilot

@@ -1,0 +1,160 @@
+#include "agent/base/files.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+
+#include "agent/base/fd.h"
+
+namespace nodepilot {
+namespace fs = std::filesystem;
+namespace {
+
+struct OpenFile {
+  Fd fd;
+  struct stat status {};
+};
+
+expected<OpenFile> open_regular(const fs::path& path) {
+  OpenFile file;
+  // O_NONBLOCK: a FIFO planted under this name must not hang us.
+  file.fd.reset(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  if (!file.fd) {
+    if (errno == ELOOP)
+      return fail(Code::kFailedPrecondition,
+                  "open " + path.string() + ": is a symbolic link; name the file itself");
+    return fail_errno("open " + path.string(), errno);
+  }
+  if (::fstat(file.fd.get(), &file.status) != 0) return fail_errno("stat " + path.string(), errno);
+  if (!S_ISREG(file.status.st_mode)) {
+    return fail(Code::kFailedPrecondition, "open " + path.string() + ": not a regular file");
+  }
+  return file;
+}
+
+template <class Bytes>
+expected<Bytes> read_all(const OpenFile& file, const fs::path& path, std::size_t max_bytes) {
+  Bytes bytes;
+  // Files in /proc say size 0, so the size is only a hint. Growing would leave copies of a secret
+  // behind in plain std::string, but SecretBytes wipes what it outgrows.
+  bytes.resize(std::min<std::size_t>(max_bytes, std::max<std::size_t>(file.status.st_size, 4096)) +
+               1);
+  std::size_t length = 0;
+  while (true) {
+    ssize_t n = ::read(file.fd.get(), bytes.data() + length, bytes.size() - length);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail_errno("read " + path.string(), errno);
+    if (n == 0) break;
+    length += static_cast<std::size_t>(n);
+    if (length > max_bytes) {
+      return fail(Code::kResourceExhausted,
+                  fmt::format("read {}: larger than {} bytes", path.string(), max_bytes));
+    }
+    if (length == bytes.size()) bytes.resize(std::min(max_bytes + 1, bytes.size() * 2));
+  }
+  bytes.resize(length);
+  return bytes;
+}
+
+expected<void> write_all(int fd, std::string_view bytes, const fs::path& path) {
+  while (!bytes.empty()) {
+    ssize_t n = ::write(fd, bytes.data(), bytes.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail_errno("write " + path.string(), errno);
+    bytes.remove_prefix(static_cast<std::size_t>(n));
+  }
+  return {};
+}
+
+expected<void> write_synced(int fd, std::string_view bytes, mode_t mode, const fs::path& path) {
+  // The umask may have taken bits away from the mode given to open().
+  if (::fchmod(fd, mode) != 0) return fail_errno("chmod " + path.string(), errno);
+  TRY(write_all(fd, bytes, path));
+  if (::fsync(fd) != 0) return fail_errno("sync " + path.string(), errno);
+  return {};
+}
+
+}  // namespace
+
+expected<std::string> read_file(const fs::path& path, std::size_t max_bytes) {
+  auto file = TRY(open_regular(path));
+  return read_all<std::string>(file, path, max_bytes);
+}
+
+expected<SecretBytes> read_private_file(const fs::path& path, std::size_t max_bytes) {
+  auto file = TRY(open_regular(path));
+  if (file.status.st_uid != ::geteuid() && file.status.st_uid != 0) {
+    return fail(
+        Code::kFailedPrecondition,
+        fmt::format("{}: belongs to uid {}; a private key must belong to uid {} or root: "
+                    "chown {} {}",
+                    path.string(), file.status.st_uid, ::geteuid(), ::geteuid(), path.string()));
+  }
+  if ((file.status.st_mode & 077) != 0) {
+    return fail(Code::kFailedPrecondition,
+                fmt::format("{}: mode {:04o} lets others read a private key: chmod 0600 {}",
+                            path.string(), file.status.st_mode & 07777, path.string()));
+  }
+  return read_all<SecretBytes>(file, path, max_bytes);
+}
+
+expected<void> write_file_atomic(const fs::path& path, std::string_view bytes, mode_t mode) {
+  fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
+  Fd directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!directory) return fail_errno("open " + folder.string(), errno);
+
+  std::string name = path.filename().string();
+  std::string temporary = fmt::format(".{}.{}.tmp", name, ::getpid());
+  // One left by a crash of a process with our pid is ours to replace.
+  ::unlinkat(directory.get(), temporary.c_str(), 0);
+  Fd file(::openat(directory.get(), temporary.c_str(),
+                   O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!file) return fail_errno("create " + (folder / temporary).string(), errno);
+
+  auto written = write_synced(file.get(), bytes, mode, path);
+  if (written &&
+      ::renameat(directory.get(), temporary.c_str(), directory.get(), name.c_str()) != 0) {
+    written = fail_errno("rename to " + path.string(), errno);
+  }
+  if (!written) {
+    ::unlinkat(directory.get(), temporary.c_str(), 0);
+    return written;
+  }
+  if (::fsync(directory.get()) != 0) return fail_errno("sync " + folder.string(), errno);
+  return {};
+}
+
+expected<void> ensure_directory(const fs::path& path, mode_t mode) {
+  if (::mkdir(path.c_str(), mode) == 0) {
+    // mkdir() obeys the umask; the mode asked for is what counts.
+    if (::chmod(path.c_str(), mode) != 0) return fail_errno("chmod " + path.string(), errno);
+    return {};
+  }
+  if (errno != EEXIST) return fail_errno("create directory " + path.string(), errno);
+
+  struct stat status {};
+  if (::lstat(path.c_str(), &status) != 0) return fail_errno("stat " + path.string(), errno);
+  if (!S_ISDIR(status.st_mode)) {
+    return fail(Code::kFailedPrecondition, path.string() + ": not a directory");
+  }
+  if (status.st_uid != ::geteuid()) {
+    return fail(
+        Code::kFailedPrecondition,
+        fmt::format("{}: belongs to uid {}, but this process is uid {}: chown {} {}, or name "
+                    "another directory",
+                    path.string(), status.st_uid, ::geteuid(), ::geteuid(), path.string()));
+  }
+  mode_t extra = status.st_mode & 0777 & ~mode;
+  if (extra != 0) {
+    return fail(Code::kFailedPrecondition,
+                fmt::format("{}: mode {:04o} is too open: chmod {:04o} {}", path.string(),
+                            status.st_mode & 07777, mode, path.string()));
+  }
+  return {};
+}
+
+}  // namespace nodepilot

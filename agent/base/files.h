@@ -1,0 +1,33 @@
+// Files, read with a bound and written whole or not at all.
+// Thread: any; blocks on the disk, so call it at start or on a worker.
+#pragma once
+
+#include <sys/types.h>
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include "agent/base/result.h"
+#include "agent/base/secret.h"
+
+namespace nodepilot {
+
+// The whole of a regular file. A symlink as the last component, another kind of file, or more than
+// `max_bytes` is an error that names the path.
+expected<std::string> read_file(const std::filesystem::path& path, std::size_t max_bytes);
+
+// The same for a private key: besides, the file must belong to this user or root and must not be
+// readable by group or others (the error names the chmod or chown that mends it).
+expected<SecretBytes> read_private_file(const std::filesystem::path& path, std::size_t max_bytes);
+
+// Writes a temporary file beside `path`, syncs it, renames it over `path`, syncs the directory.
+// On an error the old file stays and no temporary is left.
+expected<void> write_file_atomic(const std::filesystem::path& path, std::string_view bytes,
+                                 mode_t mode = 0600);
+
+// Creates `path` with `mode` if it is missing (its parent must exist). An existing directory must
+// belong to this user and must not be open to others beyond `mode`.
+expected<void> ensure_directory(const std::filesystem::path& path, mode_t mode);
+
+}  // namespace nodepilot

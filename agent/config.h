@@ -1,0 +1,58 @@
+// The configuration file: YAML, decoded strictly. Every mistake is reported, with its place.
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/base/entry.h"
+#include "agent/base/log.h"
+#include "rotation/ca/local_ca.h"
+#include "rotation/rotator.h"
+#include "sds/rpc/limits.h"
+
+namespace nodepilot {
+
+struct Config {
+  struct Socket {
+    std::filesystem::path path;
+    mode_t mode;
+  };
+
+  TrustDomain trust_domain;
+  Socket listen{"/run/nodepilot/public/api.sock", 0666};
+  Socket admin{"/run/nodepilot/admin/admin.sock", 0660};
+  std::filesystem::path state_dir{"/var/lib/nodepilot"};
+  // ca.local: the one kind so far.
+  std::optional<std::filesystem::path> ca_certificate_file;
+  std::optional<std::filesystem::path> ca_key_file;
+  std::vector<Entry> entries;
+  Rotator::Options rotation;
+  Limits limits;
+  log::Level log_level = log::Level::kInfo;
+  log::Format log_format = log::Format::kLogfmt;
+};
+
+// One mistake: "bad.yaml:4:3: unknown key "trust_domian" (did you mean "trust_domain"?)".
+struct ConfigError {
+  std::string file;
+  int line = 0;    // from 1; 0 if the whole file is meant
+  int column = 0;  // from 1
+  std::string message;
+
+  std::string str() const;
+};
+using ConfigErrors = std::vector<ConfigError>;
+
+// `file` is the name used in errors. Thread: any.
+tl::expected<Config, ConfigErrors> parse_config(std::string_view yaml, const std::string& file);
+tl::expected<Config, ConfigErrors> load_config(const std::filesystem::path& file);
+
+// `run --dev`: embedded CA, one identity (spiffe://dev.local/...) for `uid`, everything below
+// `dir`.
+Config dev_config(const std::filesystem::path& dir, uid_t uid);
+
+}  // namespace nodepilot

@@ -1,0 +1,56 @@
+// The process at the other end of a Unix socket, as the kernel knows it. Identity hangs on the
+// pidfd taken from the socket: a pid is reused, a pidfd never.
+#pragma once
+
+#include <sys/types.h>
+
+#include <memory>
+#include <string>
+
+#include "agent/base/fd.h"
+#include "agent/base/result.h"
+
+namespace nodepilot {
+
+// What must not change while a peer is served: exec, setuid or a move to another cgroup makes it
+// another workload.
+struct ProcessFacts {
+  uid_t uid = 0;  // effective
+  gid_t gid = 0;  // effective
+  dev_t exe_device = 0;
+  ino_t exe_inode = 0;  // device and inode 0: the executable may not be looked at (no privilege)
+  std::string cgroup;   // all of /proc/PID/cgroup
+
+  friend bool operator==(const ProcessFacts&, const ProcessFacts&) = default;
+};
+
+// Immutable after of_socket(). Thread: any.
+class Peer {
+ public:
+  // Identifies the peer of a connected Unix socket: SO_PEERCRED and SO_PEERPIDFD, or pidfd_open()
+  // with a re-check where the kernel has no SO_PEERPIDFD (ENOPROTOOPT, and only then).
+  // A peer without a usable pid or uid, or one that is already gone, is kUnavailable.
+  static expected<std::shared_ptr<const Peer>> of_socket(int socket);
+
+  pid_t pid() const { return pid_; }
+  uid_t uid() const { return facts_.uid; }
+  gid_t gid() const { return facts_.gid; }
+  const ProcessFacts& facts() const { return facts_; }
+  // Readable once the process has exited. Owned by this.
+  int pidfd() const { return pidfd_.get(); }
+
+  bool alive() const;
+
+  // Whether it is still the process that connected: alive, same uid, executable and cgroup.
+  // kUnavailable says what changed. Reads /proc (some ten microseconds, no disk).
+  expected<void> check() const;
+
+ private:
+  Peer() = default;
+
+  pid_t pid_ = 0;
+  Fd pidfd_;
+  ProcessFacts facts_;
+};
+
+}  // namespace nodepilot

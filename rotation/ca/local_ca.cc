@@ -1,0 +1,1 @@
+#include "rotation/ca/local_ca.h"

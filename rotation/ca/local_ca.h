@@ -1,0 +1,47 @@
+// The embedded CA: a root of its own in the state directory, or a CA that the operator gives.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <optional>
+
+#include "rotation/certificate_authority.h"
+
+namespace nodepilot {
+
+// Immutable after open(). Thread: worker, several at once.
+class LocalCa : public CertificateAuthority {
+ public:
+  struct Options {
+    TrustDomain trust_domain;
+    // Where a root made by us is kept: STATE_DIR/local-ca.pem, key and certificate in one file,
+    // mode 0600, so that a crash can never leave a key without its certificate.
+    std::filesystem::path state_dir;
+    // An operator's CA instead: a PEM chain (signing certificate first, its root last or alone)
+    // and the key of the first. Both or neither.
+    std::optional<std::filesystem::path> certificate_file;
+    std::optional<std::filesystem::path> key_file;
+    Duration root_ttl = std::chrono::hours(24) * 3650;
+  };
+
+  // `now` is called from any thread. Errors name the file and what mends it; nothing half-written.
+  static expected<std::unique_ptr<LocalCa>> open(const Options& options, std::function<Time()> now);
+
+  const char* name() const override { return "local"; }
+  // Never past the signing certificate's own end: the leaf is cut short, and once less than ten
+  // seconds are left, kFailedPrecondition.
+  expected<std::vector<Certificate>> sign(const Csr& csr, const Entry& entry) override;
+  expected<TrustBundle> bundle() override { return bundle_; }
+
+ private:
+  LocalCa(PrivateKey key, std::vector<Certificate> chain, TrustBundle bundle,
+          std::function<Time()> now);
+
+  const PrivateKey key_;
+  const std::vector<Certificate> chain_;  // signing certificate first, root left out
+  const Certificate signer_;
+  const TrustBundle bundle_;
+  const std::function<Time()> now_;
+};
+
+}  // namespace nodepilot

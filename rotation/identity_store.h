@@ -1,0 +1,126 @@
+// What is held for whom: the SVID of each entry, the trust bundle, and the streams that watch them.
+// Passive: the Rotator fills it, streams read it. Keeps the promise that a valid SVID is never
+// replaced by something worse, nor withdrawn for a passing fault.
+#pragma once
+
+#include <functional>
+#include <list>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "agent/base/clock.h"
+#include "rotation/workload_update.h"
+
+namespace nodepilot {
+
+class Subscription;
+
+// Hears which entries are wanted. The Rotator is the one implementation. Thread: loop.
+class Demand {
+ public:
+  virtual ~Demand() = default;
+  virtual void wanted(const EntryPtr& entry) = 0;    // the first subscriber came
+  virtual void unwanted(const EntryPtr& entry) = 0;  // the last one left
+};
+
+// One entry as an operator sees it.
+struct EntryState {
+  EntryPtr entry;
+  SvidPtr svid;                     // may be null or expired
+  std::optional<Error> failure;     // of the last issue, if it failed
+  std::size_t subscribers = 0;      // callers entitled to it and connected
+  std::size_t streams = 0;          // of those, the ones that were sent its SVID
+  std::size_t streams_current = 0;  // of those, the ones that took the SVID held now
+};
+
+// Thread: loop.
+class IdentityStore {
+ public:
+  IdentityStore(const Clock& clock, EntrySet entries);
+  IdentityStore(const IdentityStore&) = delete;
+  IdentityStore& operator=(const IdentityStore&) = delete;
+  ~IdentityStore();
+
+  // `demand` outlives the store's use of it; set once, before the first subscribe().
+  void set_demand(Demand* demand) { demand_ = demand; }
+
+  // A caller with `selectors` watches. on_update runs now and then for every change that touches
+  // the caller, from inside the call that made the change; it may drop the subscription.
+  std::unique_ptr<Subscription> subscribe(const Selectors& selectors,
+                                          std::function<void(const UpdatePtr&)> on_update);
+
+  // A verified SVID for the entry. One that ends before the one held and still valid is ignored.
+  void install(const std::string& entry_id, SvidPtr svid);
+  // The last try to issue failed; what is held stays.
+  void report_failure(const std::string& entry_id, Error error);
+  // Drops SVIDs that have ended; streams that lose one get an update.
+  void drop_expired();
+  // Forgets the SVID of an entry that nobody watches.
+  void evict(const std::string& entry_id);
+  // Replaces our trust domain's bundle; equal content is no event.
+  void set_bundle(BundlePtr bundle);
+
+  BundlePtr bundle() const { return bundle_; }
+  const EntrySet& entries() const { return entries_; }
+  SvidPtr svid(const std::string& entry_id) const;
+  bool is_wanted(const std::string& entry_id) const;
+  EntryState state(const std::string& entry_id) const;
+
+  // Calls `listener` after every install, failure, acknowledgement or departure, until the
+  // returned handle is destroyed.
+  std::shared_ptr<void> on_change(std::function<void()> listener);
+
+ private:
+  friend class Subscription;
+  struct Slot {
+    EntryPtr entry;
+    SvidPtr svid;
+    std::optional<Error> failure;
+    std::set<Subscription*> subscribers;
+  };
+
+  UpdatePtr make_update(const Subscription& subscription) const;
+  void refresh(const std::vector<Subscription*>& subscriptions);
+  void refresh_subscribers_of(const Slot& slot);
+  void unsubscribe(Subscription& subscription);
+  void changed();
+
+  const Clock& clock_;
+  const EntrySet entries_;
+  Demand* demand_ = nullptr;
+  std::map<std::string, Slot> slots_;  // by entry id; one for each entry
+  std::set<Subscription*> subscriptions_;
+  BundlePtr bundle_;
+  std::list<std::weak_ptr<std::function<void()>>> listeners_;
+};
+
+// One stream's view. Destruction ends it. Must not outlive the store. Thread: loop.
+class Subscription {
+ public:
+  ~Subscription();
+  Subscription(const Subscription&) = delete;
+  Subscription& operator=(const Subscription&) = delete;
+
+  const UpdatePtr& latest() const { return latest_; }
+
+  // The stream tells what became of an SVID, for `status` and `rotate --wait`.
+  void sent(const std::string& entry_id);                             // given to the client
+  void took(const std::string& entry_id, const std::string& serial);  // the client has it
+
+ private:
+  friend class IdentityStore;
+  Subscription(IdentityStore& store, std::vector<EntryPtr> entries,
+               std::function<void(const UpdatePtr&)> on_update);
+
+  IdentityStore& store_;
+  const std::vector<EntryPtr> entries_;
+  std::function<void(const UpdatePtr&)> on_update_;
+  UpdatePtr latest_;
+  std::map<std::string, std::string> taken_;  // entry id -> serial that the client took, or ""
+};
+
+}  // namespace nodepilot

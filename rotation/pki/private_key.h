@@ -1,0 +1,34 @@
+// Private keys. A value: copies share one key, and the last one gone wipes it.
+#pragma once
+
+#include <openssl/types.h>
+
+#include <memory>
+#include <string>
+
+#include "agent/base/result.h"
+#include "agent/base/secret.h"
+
+namespace nodepilot {
+
+// Immutable. Thread: any. Has no printer, and the serialisers return wiping buffers.
+class PrivateKey {
+ public:
+  // A fresh P-256 key.
+  static expected<PrivateKey> generate();
+  // The first private key in a PEM text (PKCS#8 or SEC1, not encrypted). Text around it is ignored.
+  static expected<PrivateKey> parse_pem(const SecretBytes& pem);
+
+  // PKCS#8 DER, made once and shared: RSA and EC encoders are slow (cost model, architecture).
+  const SecretBytes& pkcs8_der() const;
+  SecretBytes pkcs8_pem() const;
+
+  EVP_PKEY* evp() const { return key_.get(); }
+
+ private:
+  PrivateKey() = default;
+  std::shared_ptr<EVP_PKEY> key_;
+  std::shared_ptr<const SecretBytes> pkcs8_;
+};
+
+}  // namespace nodepilot

@@ -1,0 +1,1 @@
+#include "rotation/pki/trust_bundle.h"

@@ -1,0 +1,39 @@
+// Everything that one caller may see at one moment.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "rotation/entry_set.h"
+#include "rotation/pki/trust_bundle.h"
+#include "rotation/pki/x509_svid.h"
+
+namespace nodepilot {
+
+using SvidPtr = std::shared_ptr<const X509Svid>;
+using BundlePtr = std::shared_ptr<const TrustBundle>;
+
+struct HeldSvid {
+  EntryPtr entry;
+  SvidPtr svid;
+};
+
+// Immutable; a newer one replaces it. Thread: any.
+struct WorkloadUpdate {
+  // Whether any entry matches the caller. If not, the rest is empty.
+  bool entitled = false;
+  // In entry order, so that the default identity is stable. Only SVIDs that are valid now.
+  std::vector<HeldSvid> svids;
+  // No issue of a first SVID is still under way: what is missing has failed and is being retried.
+  bool settled = false;
+  // Why an entitled SVID is missing; set only when settled.
+  std::optional<Error> missing;
+  BundlePtr bundle;  // of our own trust domain; null until the CA has told it
+  std::map<TrustDomain, BundlePtr> federated;
+};
+
+using UpdatePtr = std::shared_ptr<const WorkloadUpdate>;
+
+}  // namespace nodepilot

@@ -1,0 +1,16 @@
+#include "sds/caller.h"
+
+#include <utility>
+
+namespace nodepilot {
+
+CallerIdentifier::CallerIdentifier(Workers& workers, Attestors attestors)
+    : workers_(workers), attestors_(std::move(attestors)) {}
+
+void CallerIdentifier::identify(std::shared_ptr<const Peer> peer,
+                                std::function<void(expected<Selectors>)> done) {
+  workers_.run([this, peer = std::move(peer)] { return attest(*peer, attestors_); },
+               std::move(done));
+}
+
+}  // namespace nodepilot
