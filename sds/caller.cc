@@ -9,8 +9,9 @@ CallerIdentifier::CallerIdentifier(Workers& workers, Attestors attestors)
 
 void CallerIdentifier::identify(std::shared_ptr<const Peer> peer,
                                 std::function<void(expected<Selectors>)> done) {
-  workers_.run([this, peer = std::move(peer)] { return attest(*peer, attestors_); },
-               std::move(done));
+  workers_.run(
+      [attestors = attestors_, peer = std::move(peer)] { return attest(*peer, attestors); },
+      std::move(done));
 }
 
 }  // namespace nodepilot

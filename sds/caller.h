@@ -12,7 +12,7 @@ namespace nodepilot {
 // Thread: loop; attestors run on workers.
 class CallerIdentifier {
  public:
-  // Both outlive it and every job given to `workers`.
+  // Both outlive it; the attestors also outlive every job given to `workers`.
   CallerIdentifier(Workers& workers, Attestors attestors);
   virtual ~CallerIdentifier() = default;
 

@@ -19,8 +19,12 @@ namespace {
 
 struct State {
   Format format = Format::kLogfmt;
+  bool journal = false;
   std::shared_ptr<spdlog::logger> logger = spdlog::stderr_logger_mt("nodepilot");
 };
+
+// syslog's numbers, which journald reads from <N> at the start of a line.
+constexpr std::array kPriorities = {"<7>", "<6>", "<4>", "<3>", ""};
 
 // The one process-wide object: a log line must be possible from anywhere. Constant after
 // configure().
@@ -48,7 +52,11 @@ bool is_plain(std::string_view value) {
 void write(Level level, std::string_view event, Fields fields) {
   auto index = static_cast<std::size_t>(level);
   if (!state().logger->should_log(kLevels.at(index))) return;
-  state().logger->log(kLevels.at(index), "{}", render(state().format, level, event, fields));
+  std::string line = render(state().format, level, event, fields);
+  if (state().journal) {
+    line = kPriorities.at(index) + std::string(state().format == Format::kJson ? "{" : "") + line;
+  }
+  state().logger->log(kLevels.at(index), "{}", line);
 }
 
 }  // namespace
@@ -69,8 +77,9 @@ expected<Format> parse_format(std::string_view text) {
 
 void configure(Level level, Format format, bool journal) {
   state().format = format;
+  state().journal = journal;
   state().logger->set_level(kLevels.at(static_cast<std::size_t>(level)));
-  // journald stamps the time itself and reads the priority from <N>.
+  // journald stamps the time itself.
   if (journal) {
     state().logger->set_pattern("%v");
   } else if (format == Format::kLogfmt) {

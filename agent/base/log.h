@@ -47,7 +47,7 @@ void info(std::string_view event, Fields fields = {});
 void warn(std::string_view event, Fields fields = {});
 void error(std::string_view event, Fields fields = {});
 
-// One line without its time and newline, as the sinks get it. Exposed for tests.
+// One line without its time; in JSON the opening brace comes with the time. Exposed for tests.
 std::string render(Format format, Level level, std::string_view event,
                    const std::vector<Field>& fields);
 

@@ -20,7 +20,8 @@ ROOMS = {
 
 # Library header -> the rooms where it may be included.
 LIBRARIES = {
-    r"openssl/": ["rotation/pki", "agent/base"],
+    r"openssl/(?!crypto\.h)": ["rotation/pki", "agent/base"],
+    r"openssl/crypto\.h": ["rotation/pki", "agent/base", "agent"],
     r"nghttp2/": ["sds/rpc"],
     r"grpcpp/|.*\.grpc\.pb\.h": ["rotation/ca", "agent/cli"],
     r"boost/asio": ["agent/base", "sds/rpc", "agent"],

@@ -1,0 +1,231 @@
+#include "agent/admin.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "agent/base/log.h"
+#include "proto/nodepilot/admin.pb.h"
+
+namespace nodepilot {
+namespace {
+
+namespace pb = admin::v1;
+
+constexpr std::size_t kMaxRequestBytes = std::size_t{256} * 1024;
+constexpr Duration kMaxWait = std::chrono::minutes(10);
+
+std::int64_t to_unix(Time time) {
+  return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
+}
+
+pb::IdentityStatus::State state_of(const AdminContext& context, const EntryState& held) {
+  if (held.failure) {
+    bool expired = held.svid && !held.svid->validity().contains(context.clock.now());
+    return expired ? pb::IdentityStatus::EXPIRED : pb::IdentityStatus::RETRYING;
+  }
+  if (held.svid) return pb::IdentityStatus::ACTIVE;
+  return held.subscribers > 0 ? pb::IdentityStatus::ISSUING : pb::IdentityStatus::IDLE;
+}
+
+void fill_identity(const AdminContext& context, const EntryState& held, pb::IdentityStatus& out) {
+  out.set_entry_id(held.entry->id);
+  out.set_spiffe_id(held.entry->spiffe_id.str());
+  out.set_state(state_of(context, held));
+  if (held.svid) {
+    out.set_serial(held.svid->leaf().serial());
+    out.set_not_before(to_unix(held.svid->validity().not_before));
+    out.set_not_after(to_unix(held.svid->validity().not_after));
+  }
+  if (auto next = context.rotator.next_renewal(held.entry->id)) out.set_rotates_at(to_unix(*next));
+  out.set_streams(static_cast<std::uint32_t>(held.streams));
+  out.set_streams_current(static_cast<std::uint32_t>(held.streams_current));
+  out.set_failures(context.rotator.failures(held.entry->id));
+  if (held.failure) out.set_last_error(held.failure->message);
+}
+
+pb::GetStatusResponse status(const AdminContext& context) {
+  pb::GetStatusResponse out;
+  out.set_version(NODEPILOT_VERSION);
+  out.set_trust_domain(context.trust_domain);
+  out.set_started_at(to_unix(context.started_at));
+  out.set_now(to_unix(context.clock.now()));
+  out.set_connections(static_cast<std::uint32_t>(context.connections()));
+  out.mutable_ca()->set_name(context.ca_name);
+  if (auto at = context.rotator.ca_last_success())
+    out.mutable_ca()->set_last_success_at(to_unix(*at));
+  if (auto error = context.rotator.ca_last_error())
+    out.mutable_ca()->set_last_error(error->message);
+  if (BundlePtr bundle = context.store.bundle()) {
+    for (const Certificate& root : bundle->roots()) {
+      auto* out_root = out.add_roots();
+      out_root->set_serial(root.serial());
+      out_root->set_subject(root.subject());
+      out_root->set_not_after(to_unix(root.validity().not_after));
+    }
+  }
+  for (const EntryPtr& entry : context.store.entries().all()) {
+    fill_identity(context, context.store.state(entry->id), *out.add_identities());
+  }
+  return out;
+}
+
+class GetStatus : public CallHandler {
+ public:
+  GetStatus(const AdminContext& context, Call& call) : context_(context), call_(call) {}
+
+  void on_message(std::string_view message) override {
+    pb::GetStatusRequest request;
+    if (!request.ParseFromArray(message.data(), static_cast<int>(message.size()))) {
+      return call_.finish(Status(Code::kInvalidArgument, "malformed request"));
+    }
+    call_.send(make_frame(status(context_)));
+    call_.finish(Status());
+  }
+
+ private:
+  const AdminContext& context_;
+  Call& call_;
+};
+
+// Issues every asked identity anew and answers when all are issued and, if asked to wait, every
+// open stream took its new SVID or the time is over.
+class Rotate : public CallHandler {
+ public:
+  Rotate(const AdminContext& context, Call& call)
+      : context_(context), call_(call), timeout_(context.clock, [this] { answer(); }) {}
+
+  void on_message(std::string_view message) override {
+    pb::RotateRequest request;
+    if (!request.ParseFromArray(message.data(), static_cast<int>(message.size()))) {
+      return call_.finish(Status(Code::kInvalidArgument, "malformed request"));
+    }
+    auto entry_ids = choose(request);
+    if (!entry_ids) return call_.finish(entry_ids.error());
+    log::info("rotation was asked for", {{"uid", call_.peer()->uid()},
+                                         {"pid", call_.peer()->pid()},
+                                         {"identities", entry_ids->size()}});
+    wait_ = std::clamp<Duration>(Duration(request.wait_ms()), Duration(0), kMaxWait);
+    begin(*entry_ids);
+  }
+
+ private:
+  struct Item {
+    std::string entry_id;
+    std::optional<RotationOutcome> outcome{};  // empty until issued or failed
+    Duration took{0};
+  };
+
+  expected<std::vector<std::string>> choose(const pb::RotateRequest& request) const {
+    if (request.all() != request.spiffe_ids().empty()) {
+      return fail(Code::kInvalidArgument, "name identities or ask for all, one of the two");
+    }
+    std::vector<std::string> chosen;
+    for (const EntryPtr& entry : context_.store.entries().all()) {
+      bool named = std::count(request.spiffe_ids().begin(), request.spiffe_ids().end(),
+                              entry->spiffe_id.str()) > 0;
+      bool in_use = context_.store.svid(entry->id) || context_.store.is_wanted(entry->id);
+      if ((named || request.all()) && in_use) chosen.push_back(entry->id);
+    }
+    for (const std::string& id : request.spiffe_ids()) TRY(check_named(id, chosen));
+    return chosen;
+  }
+
+  expected<void> check_named(const std::string& id, const std::vector<std::string>& chosen) const {
+    const auto& all = context_.store.entries().all();
+    auto has_id = [&](const EntryPtr& entry) { return entry->spiffe_id.str() == id; };
+    auto is_chosen = [&](const std::string& entry_id) {
+      return has_id(context_.store.entries().find(entry_id));
+    };
+    if (std::none_of(all.begin(), all.end(), has_id)) {
+      return fail(Code::kNotFound, "no identity " + quote(id.substr(0, 100)) +
+                                       " is configured; `nodepilot status` lists them");
+    }
+    if (std::none_of(chosen.begin(), chosen.end(), is_chosen)) {
+      return fail(Code::kNotFound, id + " is not in use: it is issued when a workload asks for it");
+    }
+    return {};
+  }
+
+  void begin(const std::vector<std::string>& entry_ids) {
+    started_ = context_.clock.now();
+    for (const std::string& entry_id : entry_ids) items_.push_back({.entry_id = entry_id});
+    if (wait_ > Duration(0)) timeout_.set(started_ + wait_);
+    changes_ = context_.store.on_change([this] { answer_if_done(); });
+    // The call may be over before the CA has answered.
+    std::weak_ptr<bool> alive = alive_;
+    for (std::size_t i = 0; i < entry_ids.size(); ++i) {
+      context_.rotator.rotate(entry_ids[i], [this, alive, i](RotationOutcome outcome) {
+        if (alive.expired()) return;
+        items_[i].outcome = std::move(outcome);
+        items_[i].took = context_.clock.now() - started_;
+        answer_if_done();
+      });
+    }
+    answer_if_done();
+  }
+
+  bool taken(const Item& item) const {
+    EntryState held = context_.store.state(item.entry_id);
+    return item.outcome->error || held.streams_current >= held.streams;
+  }
+
+  void answer_if_done() {
+    auto done = [&](const Item& item) {
+      return item.outcome && (wait_ == Duration(0) || taken(item));
+    };
+    if (std::all_of(items_.begin(), items_.end(), done)) answer();
+  }
+
+  void answer() {
+    if (answered_) return;
+    answered_ = true;
+    timeout_.clear();
+    pb::RotateResponse out;
+    for (const Item& item : items_) fill(item, *out.add_rotations());
+    call_.send(make_frame(out));
+    call_.finish(Status());
+  }
+
+  void fill(const Item& item, pb::Rotation& out) const {
+    EntryState held = context_.store.state(item.entry_id);
+    out.set_spiffe_id(held.entry->spiffe_id.str());
+    if (!item.outcome) {
+      out.set_error("not issued in time; it goes on in the background");
+      return;
+    }
+    const RotationOutcome& outcome = *item.outcome;
+    if (outcome.before) out.set_old_serial(outcome.before->leaf().serial());
+    if (outcome.fresh) out.set_new_serial(outcome.fresh->leaf().serial());
+    if (outcome.error) out.set_error(outcome.error->message);
+    out.set_streams(static_cast<std::uint32_t>(held.streams));
+    out.set_streams_current(static_cast<std::uint32_t>(held.streams_current));
+    out.set_took_ms(item.took.count());
+  }
+
+  const AdminContext& context_;
+  Call& call_;
+  Alarm timeout_;
+  std::vector<Item> items_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  std::shared_ptr<void> changes_;
+  Time started_{};
+  Duration wait_{0};
+  bool answered_ = false;
+};
+
+}  // namespace
+
+Methods admin_methods(const AdminContext& context) {
+  auto shared = std::make_shared<const AdminContext>(context);
+  auto method = [&](const char* path, auto open) {
+    return Method{.path = path, .max_request_bytes = kMaxRequestBytes, .open = std::move(open)};
+  };
+  return {
+      method("/nodepilot.admin.v1.Admin/GetStatus",
+             [shared](Call& call) { return std::make_unique<GetStatus>(*shared, call); }),
+      method("/nodepilot.admin.v1.Admin/Rotate",
+             [shared](Call& call) { return std::make_unique<Rotate>(*shared, call); }),
+  };
+}
+
+}  // namespace nodepilot

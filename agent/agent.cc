@@ -1,0 +1,147 @@
+#include "agent/agent.h"
+
+#include <boost/asio/signal_set.hpp>
+#include <csignal>
+#include <memory>
+#include <random>
+
+#include "agent/admin.h"
+#include "agent/base/loop.h"
+#include "agent/base/workers.h"
+#include "agent/harden.h"
+#include "agent/systemd_notifier.h"
+#include "attest/unix_attestor.h"
+#include "rotation/ca/local_ca.h"
+#include "sds/rpc/listener.h"
+#include "sds/secret_discovery.h"
+#include "sds/workload_api.h"
+
+namespace nodepilot {
+namespace {
+
+constexpr Duration kDrainGrace = std::chrono::seconds(3);
+
+Jitter random_jitter() {
+  return [engine = std::mt19937_64(std::random_device{}())]() mutable {
+    return std::uniform_real_distribution<double>(0, 1)(engine);
+  };
+}
+
+// Hashing executables costs a read of each; only a rule that asks for a hash makes it worth it.
+bool wants_hash(const std::vector<Entry>& entries) {
+  for (const Entry& entry : entries) {
+    for (const Selector& selector : entry.match) {
+      if (selector.type == "unix" && selector.value.starts_with("sha256:")) return true;
+    }
+  }
+  return false;
+}
+
+expected<std::unique_ptr<LocalCa>> open_ca(const Config& config, const Clock& clock) {
+  LocalCa::Options options{.trust_domain = config.trust_domain,
+                           .state_dir = config.state_dir,
+                           .certificate_file = config.ca_certificate_file,
+                           .key_file = config.ca_key_file};
+  return LocalCa::open(options, [&clock] { return clock.now(); });
+}
+
+// Members in the order in which the later ones use the earlier ones: the pools end before what
+// their jobs use, the listeners before what their calls use.
+class Daemon {
+ public:
+  Daemon(const Config& config, Loop& loop, LoopClock& clock, std::unique_ptr<LocalCa> ca)
+      : config_(config),
+        loop_(loop),
+        clock_(clock),
+        ca_(std::move(ca)),
+        unix_attestor_({.hash_executable = wants_hash(config.entries)}),
+        store_(clock_, EntrySet(config.entries)),
+        attest_workers_(loop_, 2),
+        issue_workers_(loop_, 2),
+        rotator_(clock_, issue_workers_, *ca_, store_, config.rotation, random_jitter()),
+        callers_(attest_workers_, {&unix_attestor_}),
+        notifier_(loop_),
+        signals_(loop_.io(), SIGTERM, SIGINT) {}
+
+  expected<void> serve(const std::function<void()>& on_ready) {
+    store_.set_demand(&rotator_);
+    rotator_.start();
+    public_ = TRY(Listener::open(loop_, options("public", config_.listen), public_methods()));
+    admin_ =
+        TRY(Listener::open(loop_, options("admin", config_.admin), admin_methods(admin_context())));
+
+    signals_.async_wait([this](const boost::system::error_code& error, int signal) {
+      if (!error) stop(signal);
+    });
+    log::info("ready", {{"trust_domain", config_.trust_domain.name()},
+                        {"socket", config_.listen.path.string()},
+                        {"admin_socket", config_.admin.path.string()},
+                        {"identities", config_.entries.size()}});
+    loop_.post([this, on_ready] {
+      notifier_.ready("serving " + std::to_string(config_.entries.size()) + " identities");
+      on_ready();
+    });
+    loop_.run();
+    return {};
+  }
+
+ private:
+  Listener::Options options(const char* name, const Config::Socket& socket) const {
+    return {.path = socket.path, .mode = socket.mode, .limits = config_.limits, .name = name};
+  }
+
+  Methods public_methods() {
+    ApiContext context{.clock = clock_, .store = store_, .callers = callers_};
+    context.workload_request_bytes = config_.limits.workload_request_bytes;
+    context.sds_request_bytes = config_.limits.sds_request_bytes;
+    Methods methods = workload_api_methods(context);
+    for (Method& method : secret_discovery_methods(context)) methods.push_back(std::move(method));
+    return methods;
+  }
+
+  AdminContext admin_context() {
+    return {.clock = clock_,
+            .store = store_,
+            .rotator = rotator_,
+            .trust_domain = config_.trust_domain.name(),
+            .ca_name = ca_->name(),
+            .started_at = clock_.now(),
+            .connections = [this] { return public_->connections(); }};
+  }
+
+  void stop(int signal) {
+    log::info("stopping", {{"signal", signal}, {"connections", public_->connections()}});
+    notifier_.stopping();
+    public_->drain(kDrainGrace, [this] { admin_->drain(Duration(0), [this] { loop_.stop(); }); });
+  }
+
+  const Config& config_;
+  Loop& loop_;
+  LoopClock& clock_;
+  const std::unique_ptr<LocalCa> ca_;
+  const UnixAttestor unix_attestor_;
+  IdentityStore store_;
+  // A CA that hangs must not starve attestation, so each has its own threads.
+  WorkerPool attest_workers_;
+  WorkerPool issue_workers_;
+  Rotator rotator_;
+  CallerIdentifier callers_;
+  SystemdNotifier notifier_;
+  boost::asio::signal_set signals_;
+  std::unique_ptr<Listener> admin_;
+  std::unique_ptr<Listener> public_;
+};
+
+}  // namespace
+
+expected<void> run_agent(const Config& config, const std::function<void()>& on_ready) {
+  log::configure(config.log_level, config.log_format, ::getenv("JOURNAL_STREAM") != nullptr);
+  harden_process();
+  Loop loop;
+  LoopClock clock(loop);
+  auto ca = TRY(open_ca(config, clock));
+  Daemon daemon(config, loop, clock, std::move(ca));
+  return daemon.serve(on_ready);
+}
+
+}  // namespace nodepilot
