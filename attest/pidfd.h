@@ -1,0 +1,23 @@
+// A handle on the process at the other end of a socket: a pid is reused, a pidfd never.
+// Thread: any.
+#pragma once
+
+#include <sys/types.h>
+
+#include "agent/base/fd.h"
+#include "agent/base/result.h"
+
+namespace nodepilot {
+
+// The process that connected `socket`, from the kernel (SO_PEERPIDFD, Linux 6.5). Only a kernel
+// that does not know the option makes it look for `pid` instead.
+expected<Fd> pidfd_of_peer(int socket, pid_t pid);
+
+// The process that has `pid` now. Refuses if the pid changed hands during the call, or if the peer
+// of `socket` has closed it: then nothing says that `pid` is still the peer's.
+expected<Fd> pidfd_by_number(int socket, pid_t pid);
+
+// Whether the process has not exited; a zombie has.
+bool is_alive(int pidfd);
+
+}  // namespace nodepilot

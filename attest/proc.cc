@@ -1,0 +1,168 @@
+#include "attest/proc.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <limits>
+#include <optional>
+
+namespace nodepilot {
+namespace {
+
+// A status lists up to 65536 groups of up to ten digits.
+constexpr std::size_t kMaxFileBytes = std::size_t{1024} * 1024;
+
+std::vector<std::string_view> words(std::string_view text) {
+  std::vector<std::string_view> found;
+  while (true) {
+    std::size_t start = text.find_first_not_of(" \t\n");
+    if (start == std::string_view::npos) return found;
+    text.remove_prefix(start);
+    found.push_back(text.substr(0, text.find_first_of(" \t\n")));
+    text.remove_prefix(found.back().size());
+  }
+}
+
+template <class Number>
+std::optional<Number> number(std::string_view text) {
+  Number value{};
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+// The numbers in the line "KEY: 1 2 3" of a status.
+expected<std::vector<std::uint32_t>> numbers_of(std::string_view status, std::string_view key) {
+  std::optional<std::string_view> value;
+  while (!status.empty()) {
+    std::size_t end = status.find('\n');
+    if (end == std::string_view::npos) return fail(Code::kDataLoss, "the last line is cut off");
+    std::string_view line = status.substr(0, end);
+    status.remove_prefix(end + 1);
+    if (!line.starts_with(key) || line.substr(key.size(), 1) != ":") continue;
+    if (value) return fail(Code::kDataLoss, fmt::format("has two lines {}:", key));
+    value = line.substr(key.size() + 1);
+  }
+  if (!value) return fail(Code::kDataLoss, fmt::format("has no line {}:", key));
+
+  std::vector<std::uint32_t> numbers;
+  for (std::string_view word : words(*value)) {
+    auto n = number<std::uint32_t>(word);
+    if (!n) return fail(Code::kDataLoss, fmt::format("line {}: does not hold numbers", key));
+    numbers.push_back(*n);
+  }
+  return numbers;
+}
+
+// The effective one of "real, effective, saved, file system".
+expected<std::uint32_t> effective_of(std::string_view status, std::string_view key) {
+  auto ids = TRY(numbers_of(status, key));
+  if (ids.size() != 4) {
+    return fail(Code::kDataLoss, fmt::format("line {}: has {} ids, not 4", key, ids.size()));
+  }
+  return ids[1];
+}
+
+}  // namespace
+
+expected<ProcessStatus> parse_status(std::string_view text) {
+  ProcessStatus status;
+  status.uid = TRY(effective_of(text, "Uid"));
+  status.gid = TRY(effective_of(text, "Gid"));
+  status.groups = TRY(numbers_of(text, "Groups"));
+  return status;
+}
+
+expected<std::uint64_t> parse_start_time(std::string_view stat) {
+  std::size_t name_end = stat.rfind(')');
+  if (name_end == std::string_view::npos) return fail(Code::kDataLoss, "has no process name");
+  if (!stat.ends_with('\n')) return fail(Code::kDataLoss, "is cut off");
+  // Field 22; the first one after the name is field 3.
+  constexpr std::size_t kStartTime = 22 - 3;
+  auto fields = words(stat.substr(name_end + 1));
+  auto ticks =
+      fields.size() > kStartTime ? number<std::uint64_t>(fields[kStartTime]) : std::nullopt;
+  if (!ticks) return fail(Code::kDataLoss, "has no start time");
+  return *ticks;
+}
+
+bool maps_every_uid(std::string_view uid_map) {
+  auto fields = words(uid_map);
+  // The last uid, 2^32-1, means "none" and is never mapped.
+  constexpr auto kAll = std::numeric_limits<std::uint32_t>::max();
+  return fields.size() == 3 && fields[0] == "0" && fields[1] == "0" &&
+         number<std::uint32_t>(fields[2]) == kAll;
+}
+
+expected<FileStatus> status_of_file(int directory, const char* name) {
+  struct statx found {};
+  int flags = AT_STATX_DONT_SYNC | (*name == '\0' ? AT_EMPTY_PATH : 0);
+  if (::statx(directory, name, flags, STATX_INO | STATX_NLINK, &found) != 0) {
+    return fail_errno(fmt::format("stat {}", *name == '\0' ? "an open file" : name), errno);
+  }
+  return FileStatus{{makedev(found.stx_dev_major, found.stx_dev_minor), found.stx_ino},
+                    found.stx_nlink};
+}
+
+expected<ProcDirectory> ProcDirectory::open(pid_t pid, const char* root) {
+  std::string path = fmt::format("{}/{}", root, pid);
+  Fd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd) return fail_errno("open " + path, errno);
+  return ProcDirectory(std::move(fd), std::move(path));
+}
+
+expected<std::string> ProcDirectory::read(const char* name) const {
+  std::string path = path_ + "/" + name;
+  Fd file(::openat(fd_.get(), name, O_RDONLY | O_CLOEXEC));
+  if (!file) return fail_errno("open " + path, errno);
+  std::string text(4096, '\0');
+  std::size_t length = 0;
+  while (true) {
+    ssize_t n = ::read(file.get(), text.data() + length, text.size() - length);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail_errno("read " + path, errno);
+    if (n == 0) break;
+    length += static_cast<std::size_t>(n);
+    if (length > kMaxFileBytes) {
+      return fail(Code::kResourceExhausted,
+                  fmt::format("read {}: larger than {} bytes", path, kMaxFileBytes));
+    }
+    if (length == text.size()) text.resize(text.size() * 2);
+  }
+  text.resize(length);
+  return text;
+}
+
+expected<ProcessStatus> ProcDirectory::status() const {
+  auto status = parse_status(TRY(read("status")));
+  if (!status) return fail_with(path_ + "/status", status.error());
+  return status;
+}
+
+expected<std::uint64_t> ProcDirectory::start_time() const {
+  auto ticks = parse_start_time(TRY(read("stat")));
+  if (!ticks) return fail_with(path_ + "/stat", ticks.error());
+  return ticks;
+}
+
+expected<std::string> ProcDirectory::cgroup() const {
+  auto text = TRY(read("cgroup"));
+  if (!text.ends_with('\n')) return fail(Code::kDataLoss, path_ + "/cgroup: is cut off");
+  return text;
+}
+
+expected<Fd> ProcDirectory::executable() const {
+  Fd exe(::openat(fd_.get(), "exe", O_PATH | O_CLOEXEC));
+  // ENOENT: a kernel thread, or a process that is just exiting.
+  if (!exe && errno != EACCES && errno != EPERM && errno != ENOENT) {
+    return fail_errno("open " + path_ + "/exe", errno);
+  }
+  return exe;
+}
+
+}  // namespace nodepilot

@@ -1,0 +1,68 @@
+// What /proc tells about one process. The parsers take text, so that hostile text can be tried.
+// Thread: any.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/base/fd.h"
+#include "agent/base/result.h"
+
+namespace nodepilot {
+
+struct ProcessStatus {
+  uid_t uid = 0;  // effective
+  gid_t gid = 0;  // effective
+  std::vector<gid_t> groups;
+};
+
+// /proc/PID/status. Each of Uid, Gid and Groups must be there exactly once and be whole.
+expected<ProcessStatus> parse_status(std::string_view text);
+
+// The start time in /proc/PID/stat, in clock ticks since boot. The process chooses its own name,
+// which stands before it and may hold spaces, parentheses and newlines.
+expected<std::uint64_t> parse_start_time(std::string_view stat);
+
+// Whether `uid_map` is that of a user namespace in which no uid is folded into the overflow uid.
+bool maps_every_uid(std::string_view uid_map);
+
+struct FileId {
+  dev_t device = 0;
+  ino_t inode = 0;
+
+  friend bool operator==(const FileId&, const FileId&) = default;
+};
+
+// The file behind `name` in `directory`, or `directory` itself if `name` is empty. Answers from
+// what the kernel already knows: a file system that does not answer cannot hold the caller up.
+struct FileStatus {
+  FileId id;
+  std::uint32_t links = 0;
+};
+expected<FileStatus> status_of_file(int directory, const char* name);
+
+// An open /proc/PID. It never shows another process, even once the pid is used again.
+class ProcDirectory {
+ public:
+  static expected<ProcDirectory> open(pid_t pid, const char* root = "/proc");
+
+  expected<ProcessStatus> status() const;
+  expected<std::uint64_t> start_time() const;
+  expected<std::string> cgroup() const;
+
+  // The running executable, opened with O_PATH; empty if we may not look at it.
+  expected<Fd> executable() const;
+
+ private:
+  ProcDirectory(Fd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
+  expected<std::string> read(const char* name) const;
+
+  Fd fd_;
+  std::string path_;
+};
+
+}  // namespace nodepilot
