@@ -20,6 +20,7 @@ namespace {
 
 // What has happened to `fd` so far.
 short events_of(int fd, short wanted) {
+  if (fd < 0) return POLLNVAL;  // poll() would pass over it and say that nothing happened
   pollfd entry{fd, wanted, 0};
   int n = 0;
   do {

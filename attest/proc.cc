@@ -16,6 +16,10 @@ namespace {
 
 // A status lists up to 65536 groups of up to ten digits.
 constexpr std::size_t kMaxFileBytes = std::size_t{1024} * 1024;
+// Field 22 of a stat, counted from the first one after the name, which is field 3.
+constexpr std::size_t kStartTime = 22 - 3;
+// The last uid, 2^32-1, means "none" and is never mapped.
+constexpr auto kEveryUid = std::numeric_limits<std::uint32_t>::max();
 
 std::vector<std::string_view> words(std::string_view text) {
   std::vector<std::string_view> found;
@@ -82,8 +86,6 @@ expected<std::uint64_t> parse_start_time(std::string_view stat) {
   std::size_t name_end = stat.rfind(')');
   if (name_end == std::string_view::npos) return fail(Code::kDataLoss, "has no process name");
   if (!stat.ends_with('\n')) return fail(Code::kDataLoss, "is cut off");
-  // Field 22; the first one after the name is field 3.
-  constexpr std::size_t kStartTime = 22 - 3;
   auto fields = words(stat.substr(name_end + 1));
   auto ticks =
       fields.size() > kStartTime ? number<std::uint64_t>(fields[kStartTime]) : std::nullopt;
@@ -93,10 +95,8 @@ expected<std::uint64_t> parse_start_time(std::string_view stat) {
 
 bool maps_every_uid(std::string_view uid_map) {
   auto fields = words(uid_map);
-  // The last uid, 2^32-1, means "none" and is never mapped.
-  constexpr auto kAll = std::numeric_limits<std::uint32_t>::max();
   return fields.size() == 3 && fields[0] == "0" && fields[1] == "0" &&
-         number<std::uint32_t>(fields[2]) == kAll;
+         number<std::uint32_t>(fields[2]) == kEveryUid;
 }
 
 expected<FileStatus> status_of_file(int directory, const char* name) {

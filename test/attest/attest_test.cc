@@ -1,0 +1,129 @@
+#include "attest/attest.h"
+
+#include <doctest/doctest.h>
+
+#include <functional>
+#include <future>
+
+#include "test/attest/client_process.h"
+
+using namespace nodepilot;
+
+namespace {
+
+// Answers what it was given.
+class FakeAttestor : public Attestor {
+ public:
+  explicit FakeAttestor(std::function<expected<Selectors>()> answer) : answer_(std::move(answer)) {}
+  explicit FakeAttestor(const Selectors& found) : answer_([found] { return found; }) {}
+
+  const char* name() const override { return "fake"; }
+  expected<Selectors> attest(const Peer&) const override { return answer_(); }
+
+ private:
+  std::function<expected<Selectors>()> answer_;
+};
+
+expected<Selectors> broken() { return fail(Code::kDeadlineExceeded, "kubelet: no answer"); }
+
+struct Rig {
+  ClientProcess client;
+  std::shared_ptr<const Peer> peer = Peer::of_socket(client.socket()).value();
+};
+
+const Selector kUid{"unix", "uid:1000"};
+const Selector kPod{"k8s", "ns:shop"};
+
+}  // namespace
+
+TEST_CASE("what all attestors found is merged") {
+  Rig rig;
+  FakeAttestor one({kUid});
+  FakeAttestor two({kUid, kPod});
+
+  auto found = attest(*rig.peer, {&one, &two});
+
+  REQUIRE(found);
+  CHECK(*found == Selectors{kUid, kPod});
+}
+
+TEST_CASE("one failing attestor leaves out its selectors only") {
+  Rig rig;
+  FakeAttestor bad(broken);
+  FakeAttestor good({kUid});
+
+  CHECK(attest(*rig.peer, {&bad, &good}) == Selectors{kUid});
+  CHECK(attest(*rig.peer, {&good, &bad}) == Selectors{kUid});
+}
+
+TEST_CASE("an attestor that finds nothing has not failed") {
+  Rig rig;
+  FakeAttestor bad(broken);
+  FakeAttestor empty{Selectors()};
+
+  auto found = attest(*rig.peer, {&bad, &empty});
+
+  REQUIRE(found);
+  CHECK(found->empty());
+}
+
+TEST_CASE("when every attestor fails nobody is known, and the error says why") {
+  Rig rig;
+  FakeAttestor bad(broken);
+
+  auto found = attest(*rig.peer, {&bad, &bad});
+
+  REQUIRE_FALSE(found);
+  CHECK(found.error().code == Code::kUnavailable);
+  CHECK(found.error().message.find("fake: kubelet: no answer") != std::string::npos);
+}
+
+TEST_CASE("without attestors nobody is known") {
+  Rig rig;
+
+  CHECK(attest(*rig.peer, {}).error().code == Code::kUnavailable);
+}
+
+TEST_CASE("a peer that exits while it is looked at gets no selectors") {
+  Rig rig;
+  FakeAttestor slow([&]() -> expected<Selectors> {
+    rig.client.exit();
+    return Selectors{kUid};
+  });
+
+  auto found = attest(*rig.peer, {&slow});
+
+  REQUIRE_FALSE(found);
+  CHECK(found.error().code == Code::kUnavailable);
+}
+
+TEST_CASE("a peer that runs another program while it is looked at gets no selectors") {
+  Rig rig;
+  FakeAttestor slow([&]() -> expected<Selectors> {
+    rig.client.exec("/bin/cat");
+    return Selectors{kUid};
+  });
+
+  auto found = attest(*rig.peer, {&slow});
+
+  REQUIRE_FALSE(found);
+  CHECK(found.error().code == Code::kUnavailable);
+}
+
+TEST_CASE("attestors do not wait for one another") {
+  Rig rig;
+  std::promise<void> second_ran;
+  FakeAttestor first([&]() -> expected<Selectors> {
+    // One after the other would never get here; the bound keeps the failing test from hanging.
+    if (second_ran.get_future().wait_for(std::chrono::seconds(10)) != std::future_status::ready) {
+      return fail(Code::kDeadlineExceeded, "the second has not run");
+    }
+    return Selectors{kUid};
+  });
+  FakeAttestor second([&]() -> expected<Selectors> {
+    second_ran.set_value();
+    return Selectors{kPod};
+  });
+
+  CHECK(attest(*rig.peer, {&first, &second}) == Selectors{kUid, kPod});
+}

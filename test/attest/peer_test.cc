@@ -1,0 +1,97 @@
+#include "attest/peer.h"
+
+#include <doctest/doctest.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "test/attest/client_process.h"
+
+using namespace nodepilot;
+
+TEST_CASE("a peer is known by pid, ids, executable and cgroup") {
+  ClientProcess client;
+  struct stat exe {};
+  REQUIRE(::stat("/proc/self/exe", &exe) == 0);
+
+  auto peer = Peer::of_socket(client.socket());
+
+  REQUIRE(peer);
+  CHECK((*peer)->pid() == client.pid());
+  CHECK((*peer)->uid() == ::geteuid());
+  CHECK((*peer)->gid() == ::getegid());
+  CHECK((*peer)->facts().exe_device == exe.st_dev);
+  CHECK((*peer)->facts().exe_inode == exe.st_ino);
+  CHECK_FALSE((*peer)->facts().cgroup.empty());
+  CHECK((*peer)->alive());
+  CHECK((*peer)->check());
+}
+
+TEST_CASE("a peer that exited is not alive and fails its check") {
+  ClientProcess client;
+  auto peer = Peer::of_socket(client.socket());
+  REQUIRE(peer);
+
+  client.exit();
+
+  CHECK_FALSE((*peer)->alive());
+  auto checked = (*peer)->check();
+  REQUIRE_FALSE(checked);
+  CHECK(checked.error().code == Code::kUnavailable);
+  CHECK(checked.error().message.ends_with("has exited"));
+}
+
+TEST_CASE("a child that keeps the connection open does not stand in for the peer") {
+  ClientProcess client(/*heir=*/true);
+  auto peer = Peer::of_socket(client.socket());
+  REQUIRE(peer);
+
+  client.exit();
+  client.reap();
+
+  CHECK_FALSE((*peer)->alive());
+  CHECK((*peer)->check().error().code == Code::kUnavailable);
+}
+
+TEST_CASE("a peer that was gone before it was looked at is refused") {
+  ClientProcess client(/*heir=*/true);
+  client.exit();
+
+  auto zombie = Peer::of_socket(client.socket());
+  client.reap();
+  auto reaped = Peer::of_socket(client.socket());
+
+  REQUIRE_FALSE(zombie);
+  CHECK(zombie.error().code == Code::kUnavailable);
+  REQUIRE_FALSE(reaped);
+  CHECK(reaped.error().code == Code::kUnavailable);
+}
+
+TEST_CASE("a peer that runs another program is another workload") {
+  ClientProcess client;
+  auto peer = Peer::of_socket(client.socket());
+  REQUIRE(peer);
+
+  client.exec("/bin/cat");
+
+  CHECK((*peer)->alive());
+  auto checked = (*peer)->check();
+  REQUIRE_FALSE(checked);
+  CHECK(checked.error().code == Code::kUnavailable);
+  CHECK(checked.error().message.find("its executable changed") != std::string::npos);
+}
+
+TEST_CASE("a socket that nobody has connected has no peer") {
+  Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+
+  auto peer = Peer::of_socket(socket.get());
+
+  REQUIRE_FALSE(peer);
+  CHECK(peer.error().code == Code::kUnavailable);
+}
+
+TEST_CASE("what is no socket has no peer") {
+  auto peer = Peer::of_socket(-1);
+
+  REQUIRE_FALSE(peer);
+  CHECK(peer.error().code == Code::kUnavailable);
+}

@@ -1,0 +1,73 @@
+#include "attest/pidfd.h"
+
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "test/attest/client_process.h"
+
+using namespace nodepilot;
+
+TEST_CASE("a pidfd tells that its process has exited, even while it is a zombie") {
+  ClientProcess client;
+  auto pidfd = pidfd_of_peer(client.socket(), client.pid());
+  REQUIRE(pidfd);
+  CHECK(is_alive(pidfd->get()));
+
+  client.exit();
+
+  CHECK_FALSE(is_alive(pidfd->get()));
+  client.reap();
+  CHECK_FALSE(is_alive(pidfd->get()));
+}
+
+TEST_CASE("something that is no descriptor is not alive") { CHECK_FALSE(is_alive(-1)); }
+
+TEST_CASE("a pidfd is not passed on to programs that we start") {
+  ClientProcess client;
+
+  auto from_socket = pidfd_of_peer(client.socket(), client.pid());
+  auto by_number = pidfd_by_number(client.socket(), client.pid());
+
+  REQUIRE(from_socket);
+  REQUIRE(by_number);
+  CHECK((::fcntl(from_socket->get(), F_GETFD) & FD_CLOEXEC) != 0);
+  CHECK((::fcntl(by_number->get(), F_GETFD) & FD_CLOEXEC) != 0);
+}
+
+TEST_CASE("a socket without a peer is refused, not looked up by its pid") {
+  Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+
+  CHECK_FALSE(pidfd_of_peer(socket.get(), ::getpid()));
+}
+
+TEST_CASE("without the kernel's help a connected peer is found by its pid") {
+  ClientProcess client;
+
+  auto pidfd = pidfd_by_number(client.socket(), client.pid());
+
+  REQUIRE(pidfd);
+  CHECK(is_alive(pidfd->get()));
+  client.exit();
+  CHECK_FALSE(is_alive(pidfd->get()));
+}
+
+TEST_CASE("a pid is not trusted once the peer has closed the connection") {
+  ClientProcess client;
+  client.hang_up();
+
+  auto pidfd = pidfd_by_number(client.socket(), client.pid());
+
+  REQUIRE_FALSE(pidfd);
+  CHECK(pidfd.error().message == "the peer has closed the connection");
+}
+
+TEST_CASE("a pid that nobody has any more is refused") {
+  ClientProcess client(/*heir=*/true);
+  pid_t pid = client.pid();
+  client.exit();
+  client.reap();
+
+  CHECK_FALSE(pidfd_by_number(client.socket(), pid));
+}
