@@ -18,6 +18,8 @@ namespace nodepilot {
 
 inline constexpr std::size_t kMaxCertificateBytes = std::size_t{64} * 1024;
 inline constexpr std::size_t kMaxChainLength = 10;
+inline constexpr std::size_t kMaxPemBytes = std::size_t{1024} * 1024;
+inline constexpr std::size_t kMaxPemCertificates = 100;
 
 struct Validity {
   Time not_before;
@@ -30,9 +32,12 @@ struct Validity {
 // Immutable; copies share. Thread: any.
 class Certificate {
  public:
-  // Exactly one DER certificate: trailing bytes are an error.
+  // Exactly one DER certificate: trailing bytes are an error. So are more than
+  // kMaxCertificateBytes, malformed extensions, and keys other than EC P-256, EC P-384 (by name)
+  // and RSA of 2048 to 4096 bits.
   static expected<Certificate> parse_der(std::string_view der);
-  // All certificates of a PEM text, in order; other blocks are an error, none at all too.
+  // All certificates of a PEM text, in order; other blocks are an error, none at all too. Text
+  // between blocks is ignored. At most kMaxPemBytes and kMaxPemCertificates.
   static expected<std::vector<Certificate>> parse_pem(std::string_view pem);
 
   const std::string& der() const;
@@ -43,8 +48,10 @@ class Certificate {
   // Every URI SAN, bytes as they stand in the certificate (they may hold NUL).
   const std::vector<std::string>& uri_sans() const;
   const std::vector<std::string>& dns_sans() const;
-  bool is_ca() const;  // basicConstraints cA
-  bool is_self_signed() const;
+  bool has_other_sans() const;  // IP addresses, e-mail addresses, names of any other kind
+  bool is_ca() const;           // basicConstraints cA
+  bool can_sign() const;        // is_ca(), and keyUsage, if present, has keyCertSign
+  bool is_self_signed() const;  // by name and by signature
   bool has_key(const PrivateKey& key) const;
 
   X509* x509() const;
@@ -54,7 +61,6 @@ class Certificate {
  private:
   struct Parsed;
   explicit Certificate(std::shared_ptr<const Parsed> parsed) : parsed_(std::move(parsed)) {}
-  static expected<Certificate> adopt(X509* x509, std::string der);  // takes `x509`
   std::shared_ptr<const Parsed> parsed_;
 };
 

@@ -11,12 +11,15 @@
 
 namespace nodepilot {
 
+inline constexpr std::size_t kMaxPrivateKeyPemBytes = std::size_t{64} * 1024;
+
 // Immutable. Thread: any. Has no printer, and the serialisers return wiping buffers.
 class PrivateKey {
  public:
   // A fresh P-256 key.
   static expected<PrivateKey> generate();
-  // The first private key in a PEM text (PKCS#8 or SEC1, not encrypted). Text around it is ignored.
+  // The first private key in a PEM text (PKCS#8, SEC1 or PKCS#1, not encrypted): EC P-256 or P-384,
+  // or RSA of 2048 to 4096 bits. Text around it is ignored.
   static expected<PrivateKey> parse_pem(const SecretBytes& pem);
 
   // PKCS#8 DER, made once and shared: RSA and EC encoders are slow (cost model, architecture).
@@ -27,6 +30,7 @@ class PrivateKey {
 
  private:
   PrivateKey() = default;
+  static expected<PrivateKey> adopt(EVP_PKEY* key);  // takes `key`
   std::shared_ptr<EVP_PKEY> key_;
   std::shared_ptr<const SecretBytes> pkcs8_;
 };

@@ -22,8 +22,9 @@ class X509Svid {
 
   // The only way to get one: the chain (leaf first) is checked against our key, exactly the ID
   // asked for, the X509-SVID profile (sections 3 to 5), validity, and the roots of `bundle`.
-  // The error names the check that failed. Duplicates of roots are dropped from the chain.
-  static expected<X509Svid> verified(PrivateKey key, std::vector<Certificate> chain,
+  // The error names the check that failed. A chain in another order is accepted if it holds a valid
+  // path; what is kept is that path, leaf first, without roots and duplicates.
+  static expected<X509Svid> verified(PrivateKey key, const std::vector<Certificate>& chain,
                                      const TrustBundle& bundle, const Expectation& expectation);
 
   const SpiffeId& id() const { return id_; }
