@@ -1,1 +1,180 @@
 #include "agent/config.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "agent/base/files.h"
+#include "agent/config_entry.h"
+#include "agent/config_limits.h"
+#include "agent/config_text.h"
+#include "agent/yaml_decoder.h"
+
+namespace nodepilot {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr std::size_t kMaxErrors = 100;
+// sun_path holds 107 bytes and a NUL; the listener adds a suffix while it replaces a socket.
+constexpr std::size_t kMaxSocketPathBytes = 90;
+// An SVID that is renewed later than this may end before a slow CA has answered.
+constexpr double kLatestRotation = 0.95;
+
+tl::unexpected<Error> refuse(const std::string& why) { return fail(Code::kInvalidArgument, why); }
+
+expected<fs::path> parse_socket_path(std::string_view text) {
+  auto path = TRY(parse_path(text));
+  if (text.size() <= kMaxSocketPathBytes) return path;
+  return refuse(fmt::format("must be at most {} bytes, got {}", kMaxSocketPathBytes, text.size()));
+}
+
+expected<mode_t> parse_admin_mode(std::string_view text) {
+  auto mode = TRY(parse_mode(text));
+  if ((mode & 0007) == 0) return mode;
+  return refuse("must end in 0: others may not use the admin socket, got " + quote(text));
+}
+
+template <class Parse>
+void decode_socket(YamlMapping& section, Config::Socket& socket, Parse parse_its_mode) {
+  section.read("path", socket.path, parse_socket_path);
+  section.read("mode", socket.mode, parse_its_mode, Quotes::kAlways);
+}
+
+std::chrono::seconds decode_ca(YamlMapping section, Config& config) {
+  std::chrono::seconds ttl{3600};
+  YamlMapping local = section.mapping("local");
+  local.read("ttl", ttl, parse_ttl);
+  auto certificate = local.find("certificate_file");
+  auto key = local.find("key_file");
+  if (certificate) certificate->read(config.ca_certificate_file, parse_path);
+  if (key) key->read(config.ca_key_file, parse_path);
+  if (certificate && !key) certificate->refuse("needs key_file beside it");
+  if (key && !certificate) key->refuse("needs certificate_file beside it");
+  return ttl;
+}
+
+void decode_rotation(YamlMapping section, Rotator::Options& rotation) {
+  auto parse_at = [](std::string_view text) { return parse_fraction(text, 0.1, 0.9); };
+  auto parse_jitter = [](std::string_view text) { return parse_fraction(text, 0, 0.5); };
+  auto parse_in_flight = [](std::string_view text) { return parse_count(text, 1, 1000); };
+  RotationPolicy& policy = rotation.policy;
+  section.read("at", policy.at, parse_at, Quotes::kNever);
+  section.read("max_in_flight", rotation.max_in_flight, parse_in_flight, Quotes::kNever);
+  section.read("jitter", policy.jitter, parse_jitter, Quotes::kNever);
+  double latest = policy.at * (1 + policy.jitter);
+  if (latest <= kLatestRotation) return;
+  section.refuse("jitter", fmt::format("with at {} it may be as late as {:.2f} of the life before "
+                                       "renewal; at * (1 + jitter) must be at most {}",
+                                       policy.at, latest, kLatestRotation));
+}
+
+void decode_log(YamlMapping section, Config& config) {
+  section.read("level", config.log_level, log::parse_level);
+  section.read("format", config.log_format, log::parse_format);
+}
+
+bool is_within(const fs::path& path, const fs::path& directory) {
+  auto [end, rest] = std::mismatch(directory.begin(), directory.end(), path.begin(), path.end());
+  return end == directory.end();
+}
+
+// Whoever may enter the public directory must not find the admin socket or the CA's key there;
+// it is also what gets mounted into containers.
+expected<void> check_apart(const fs::path& path, const Config& config) {
+  fs::path shared = config.listen.path.parent_path();
+  if (!is_within(path, shared)) return {};
+  return refuse(fmt::format("{} must not lie in {}, the directory of the public socket",
+                            path.string(), shared.string()));
+}
+
+Config decode(const YamlValue& root) {
+  YamlMapping top(root);
+  std::optional<TrustDomain> trust_domain;
+  if (auto name = top.require("trust_domain")) name->read(trust_domain, TrustDomain::parse);
+  Config config{.trust_domain = trust_domain.value_or(*TrustDomain::parse("unknown"))};
+  YamlMapping listen = top.mapping("listen");
+  decode_socket(listen, config.listen, parse_mode);
+  YamlMapping admin = top.mapping("admin");
+  decode_socket(admin, config.admin, parse_admin_mode);
+  top.read("state_dir", config.state_dir, parse_path);
+  if (auto apart = check_apart(config.admin.path, config); !apart) {
+    admin.refuse("path", apart.error().message);
+  }
+  if (auto apart = check_apart(config.state_dir, config); !apart) {
+    top.refuse("state_dir", apart.error().message);
+  }
+  auto default_ttl = decode_ca(top.mapping("ca"), config);
+  if (auto list = top.require("identities")) {
+    config.entries = decode_entries(*list, trust_domain, default_ttl);
+    number_entries(config.entries);
+  }
+  decode_rotation(top.mapping("rotation"), config.rotation);
+  decode_limits(top.mapping("limits"), config.limits);
+  decode_log(top.mapping("log"), config);
+  return config;
+}
+
+ConfigErrors to_errors(Mistakes mistakes, const std::string& file) {
+  std::stable_sort(mistakes.begin(), mistakes.end(), [](const Mistake& a, const Mistake& b) {
+    return std::pair(a.place.line, a.place.column) < std::pair(b.place.line, b.place.column);
+  });
+  ConfigErrors errors;
+  for (Mistake& mistake : mistakes) {
+    if (errors.size() == kMaxErrors) {
+      errors.push_back(
+          {.file = file, .message = fmt::format("and {} more", mistakes.size() - kMaxErrors)});
+      break;
+    }
+    errors.push_back({file, mistake.place.line, mistake.place.column, std::move(mistake.message)});
+  }
+  return errors;
+}
+
+tl::unexpected<ConfigErrors> unreadable(const fs::path& file, std::string why) {
+  return tl::unexpected(ConfigErrors{{.file = file.string(), .message = std::move(why)}});
+}
+
+}  // namespace
+
+std::string ConfigError::str() const {
+  if (line == 0) return file + ": " + message;
+  return fmt::format("{}:{}:{}: {}", file, line, column, message);
+}
+
+tl::expected<Config, ConfigErrors> parse_config(std::string_view yaml, const std::string& file) {
+  Mistakes mistakes;
+  if (auto tree = parse_yaml(yaml, mistakes)) {
+    Config config = decode(YamlValue(*tree, "", mistakes));
+    if (mistakes.empty()) return config;
+  }
+  return tl::unexpected(to_errors(std::move(mistakes), file));
+}
+
+tl::expected<Config, ConfigErrors> load_config(const fs::path& file) {
+  // Resolved first: a Kubernetes ConfigMap shows its files as symbolic links.
+  std::error_code error;
+  fs::path real = fs::canonical(file, error);
+  if (error) return unreadable(file, error.message());
+  auto text = read_file(real, kMaxYamlBytes);
+  if (!text) return unreadable(file, text.error().message);
+  return parse_config(*text, file.string());
+}
+
+Config dev_config(const fs::path& dir, uid_t uid) {
+  Config config{.trust_domain = *TrustDomain::parse("dev.local")};
+  config.listen.path = dir / "public/api.sock";
+  config.admin.path = dir / "admin/admin.sock";
+  config.state_dir = dir / "state";
+  std::string number = std::to_string(uid);
+  config.entries.push_back(
+      Entry{.id = "",
+            .spiffe_id = *SpiffeId::make(config.trust_domain, "/uid/" + number),
+            .match = {Selector{"unix", "uid:" + number}},
+            .ttl = std::chrono::hours(1),
+            .dns_names = {},
+            .hint = ""});
+  number_entries(config.entries);
+  return config;
+}
+
+}  // namespace nodepilot

@@ -27,11 +27,11 @@ struct Config {
   Socket admin{"/run/nodepilot/admin/admin.sock", 0660};
   std::filesystem::path state_dir{"/var/lib/nodepilot"};
   // ca.local: the one kind so far.
-  std::optional<std::filesystem::path> ca_certificate_file;
-  std::optional<std::filesystem::path> ca_key_file;
-  std::vector<Entry> entries;
-  Rotator::Options rotation;
-  Limits limits;
+  std::optional<std::filesystem::path> ca_certificate_file{};
+  std::optional<std::filesystem::path> ca_key_file{};
+  std::vector<Entry> entries{};
+  Rotator::Options rotation{};
+  Limits limits{};
   log::Level log_level = log::Level::kInfo;
   log::Format log_format = log::Format::kLogfmt;
 };

@@ -1,0 +1,266 @@
+#include "agent/config_entry.h"
+
+#include <algorithm>
+#include <array>
+#include <map>
+
+#include "agent/base/log.h"
+#include "agent/config_text.h"
+
+namespace nodepilot {
+namespace {
+
+constexpr Duration kMinTtl = std::chrono::seconds(5);
+constexpr Duration kMaxTtl = std::chrono::hours(24) * 365;
+constexpr std::size_t kMaxHintBytes = 1024;  // Workload API section 8
+constexpr std::size_t kMaxDnsNames = 100;
+
+// (uid_t)-1 means "no user" to the kernel.
+constexpr std::uint64_t kMaxUserId = 0xfffffffe;
+
+tl::unexpected<Error> refuse(const std::string& why) { return fail(Code::kInvalidArgument, why); }
+
+expected<void> check_number(std::string_view value) {
+  TRY(parse_count(value, 0, kMaxUserId));
+  // The kernel's number is compared as text.
+  if (value.size() > 1 && value.front() == '0') {
+    return refuse("must not start with 0, got " + quote(value));
+  }
+  return {};
+}
+
+expected<void> check_name(std::string_view) { return {}; }
+
+expected<void> check_path(std::string_view value) {
+  TRY(parse_path(value));
+  return {};
+}
+
+expected<void> check_sha256(std::string_view value) {
+  auto is_hex = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); };
+  if (value.size() == 64 && std::all_of(value.begin(), value.end(), is_hex)) return {};
+  return refuse("must be 64 lower-case hex digits, got " + quote(value.substr(0, 80)));
+}
+
+struct SelectorKind {
+  const char* name;
+  bool single;  // a process has exactly one
+  expected<void> (*check)(std::string_view);
+};
+
+// What the unix attestor yields (attest/unix_attestor.h).
+constexpr std::array kUnixKinds = {SelectorKind{"uid", true, check_number},
+                                   SelectorKind{"user", true, check_name},
+                                   SelectorKind{"gid", true, check_number},
+                                   SelectorKind{"group", true, check_name},
+                                   SelectorKind{"supplementary_gid", false, check_number},
+                                   SelectorKind{"supplementary_group", false, check_name},
+                                   SelectorKind{"path", true, check_path},
+                                   SelectorKind{"sha256", true, check_sha256}};
+
+std::string kind_of(const Selector& selector) {
+  return selector.value.substr(0, selector.value.find(':'));
+}
+
+const SelectorKind* find_kind(const std::string& name) {
+  const auto* kind = std::find_if(kUnixKinds.begin(), kUnixKinds.end(),
+                                  [&](const SelectorKind& k) { return k.name == name; });
+  return kind == kUnixKinds.end() ? nullptr : kind;
+}
+
+tl::unexpected<Error> refuse_kind(const std::string& name) {
+  std::vector<std::string> names;
+  std::string list;
+  for (const SelectorKind& kind : kUnixKinds) {
+    names.emplace_back(kind.name);
+    list += std::string(list.empty() ? "" : ", ") + kind.name;
+  }
+  return refuse("unknown kind " + quote(name.substr(0, 80)) + suggestion(name, names) +
+                "; unix has " + list);
+}
+
+Selectors decode_match(YamlMapping& identity) {
+  Selectors match;
+  auto list = identity.require("match");
+  if (!list) return match;
+  bool is_list = list->node().kind == YamlNode::Kind::kList;
+  if (is_list && list->node().items.empty()) {
+    list->refuse("must not be empty: it would hand this identity to everybody");
+  }
+  for (const YamlValue& item : list->items()) {
+    std::optional<Selector> selector;
+    item.read(selector, parse_known_selector);
+    if (selector && !match.insert(*selector).second) {
+      item.refuse(quote(selector->str()) + " is listed twice");
+    }
+  }
+  if (auto why = contradiction(match)) list->refuse(*why);
+  return match;
+}
+
+std::vector<std::string> decode_dns_names(const YamlValue& list) {
+  std::vector<std::string> names;
+  for (const YamlValue& item : list.items()) {
+    std::string name;
+    item.read(name, parse_dns_name);
+    if (name.empty()) continue;
+    if (std::count(names.begin(), names.end(), name) != 0) {
+      item.refuse(quote(name) + " is listed twice");
+    }
+    names.push_back(name);
+  }
+  if (names.size() > kMaxDnsNames) {
+    list.refuse("must hold at most " + std::to_string(kMaxDnsNames) + " names, got " +
+                std::to_string(names.size()));
+  }
+  return names;
+}
+
+expected<std::string> parse_hint(std::string_view text) {
+  auto is_control = [](unsigned char c) { return c < 0x20 || c == 0x7f; };
+  if (std::any_of(text.begin(), text.end(), is_control)) {
+    return refuse("must not hold control characters");
+  }
+  if (text.size() <= kMaxHintBytes) return std::string(text);
+  return refuse("must be at most " + std::to_string(kMaxHintBytes) + " bytes, got " +
+                std::to_string(text.size()));
+}
+
+std::optional<Entry> decode_entry(const YamlValue& value,
+                                  const std::optional<TrustDomain>& trust_domain,
+                                  std::chrono::seconds ttl) {
+  YamlMapping identity(value);
+  std::optional<SpiffeId> id;
+  if (auto text = identity.require("id")) {
+    text->read(id, [&](std::string_view t) { return parse_identity_id(t, trust_domain); });
+  }
+  Selectors match = decode_match(identity);
+  std::string hint;
+  identity.read("hint", hint, parse_hint);
+  std::vector<std::string> dns_names;
+  YamlMapping x509 = identity.mapping("x509");
+  x509.read("ttl", ttl, parse_ttl);
+  if (auto list = x509.find("dns_names")) dns_names = decode_dns_names(*list);
+  if (!id || match.empty()) return std::nullopt;
+  return Entry{.id = "",
+               .spiffe_id = *id,
+               .match = std::move(match),
+               .ttl = ttl,
+               .dns_names = std::move(dns_names),
+               .hint = std::move(hint)};
+}
+
+}  // namespace
+
+expected<SpiffeId> parse_identity_id(std::string_view text,
+                                     const std::optional<TrustDomain>& trust_domain) {
+  if (!text.starts_with('/') && !text.starts_with("spiffe://")) {
+    return refuse("must be a path such as /web or a whole SPIFFE ID, got " +
+                  quote(text.substr(0, 80)));
+  }
+  if (text.starts_with('/')) {
+    // Without a valid trust domain the path is still worth a look.
+    return SpiffeId::make(trust_domain.value_or(*TrustDomain::parse("unknown")), text);
+  }
+  auto id = TRY(SpiffeId::parse(text));
+  if (!id.has_path()) {
+    return refuse("must have a path, as in " + id.str() + "/web: the ID alone is the domain's own");
+  }
+  if (trust_domain && id.trust_domain() != *trust_domain) {
+    return refuse("must be of the trust domain " + quote(trust_domain->name()) + ", got " +
+                  quote(text.substr(0, 200)));
+  }
+  return id;
+}
+
+expected<Selector> parse_known_selector(std::string_view text) {
+  auto selector = TRY(Selector::parse(text));
+  if (selector.type != "unix") {
+    return refuse("unknown selector type " + quote(selector.type.substr(0, 80)) +
+                  suggestion(selector.type, {"unix"}) + "; known: unix");
+  }
+  const SelectorKind* kind = find_kind(kind_of(selector));
+  if (kind == nullptr) return refuse_kind(kind_of(selector));
+  std::string prefix = std::string("unix:") + kind->name;
+  std::string value = selector.value.substr(std::string_view(kind->name).size());
+  if (value.size() < 2) return refuse("must have a value, as in " + prefix + ":VALUE");
+  if (auto good = kind->check(std::string_view(value).substr(1)); !good) {
+    return fail_with(prefix, good.error());
+  }
+  return selector;
+}
+
+expected<std::chrono::seconds> parse_ttl(std::string_view text) {
+  auto ttl = TRY(parse_duration(text, kMinTtl, kMaxTtl));
+  auto seconds = std::chrono::floor<std::chrono::seconds>(ttl);
+  if (seconds != ttl) return refuse("must be whole seconds, got " + quote(text));
+  return seconds;
+}
+
+expected<std::string> parse_dns_name(std::string_view text) {
+  auto bad = [&](const char* rule) {
+    return refuse(std::string("must be a DNS name: ") + rule + ", got " +
+                  quote(text.substr(0, 300)));
+  };
+  auto is_label_char = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+  };
+  if (text.size() > 253) return bad("at most 253 bytes");
+  std::string_view rest = text;
+  std::string_view label;
+  while (true) {
+    label = rest.substr(0, rest.find('.'));
+    if (label.empty() || label.size() > 63) return bad("1 to 63 bytes between the dots");
+    if (!std::all_of(label.begin(), label.end(), is_label_char)) return bad("only a-z 0-9 - .");
+    if (label.front() == '-' || label.back() == '-') return bad("no '-' beside a dot");
+    if (label.size() == rest.size()) break;
+    rest.remove_prefix(label.size() + 1);
+  }
+  if (label.find_first_not_of("0123456789") == std::string_view::npos) {
+    return bad("the last part must not be a number");
+  }
+  return std::string(text);
+}
+
+std::optional<std::string> contradiction(const Selectors& match) {
+  std::map<std::string, std::string> seen;  // kind -> the selector that asks for it
+  for (const Selector& selector : match) {
+    std::string name = kind_of(selector);
+    const SelectorKind* kind = find_kind(name);
+    if (kind == nullptr || !kind->single) continue;
+    auto [first, is_new] = seen.emplace(name, selector.str());
+    if (!is_new) {
+      return "can never hold: all must be true at once, but a process has one " + name + ", not " +
+             quote(first->second) + " and " + quote(selector.str()) +
+             "; for either of them write two identities";
+    }
+  }
+  return std::nullopt;
+}
+
+void number_entries(std::vector<Entry>& entries) {
+  std::map<SpiffeId, int> seen;
+  for (Entry& entry : entries) {
+    int number = ++seen[entry.spiffe_id];
+    entry.id = entry.spiffe_id.str() + (number == 1 ? "" : "#" + std::to_string(number));
+  }
+}
+
+std::vector<Entry> decode_entries(const YamlValue& list,
+                                  const std::optional<TrustDomain>& trust_domain,
+                                  std::chrono::seconds default_ttl) {
+  std::vector<Entry> entries;
+  std::map<std::pair<SpiffeId, Selectors>, std::string> seen;
+  for (const YamlValue& item : list.items()) {
+    auto entry = decode_entry(item, trust_domain, default_ttl);
+    if (!entry) continue;
+    auto [first, is_new] = seen.emplace(std::pair(entry->spiffe_id, entry->match), item.name());
+    if (!is_new) item.refuse("repeats " + first->second + ": same id, same match");
+    entries.push_back(*std::move(entry));
+  }
+  bool is_empty = list.node().kind == YamlNode::Kind::kList && list.node().items.empty();
+  if (is_empty) list.refuse("must hold at least one identity");
+  return entries;
+}
+
+}  // namespace nodepilot

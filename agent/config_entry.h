@@ -1,0 +1,40 @@
+// The identities of the configuration, and of `run --dev --identity`.
+// Thread: any.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/base/entry.h"
+#include "agent/yaml_decoder.h"
+
+namespace nodepilot {
+
+// "/web", or a whole ID; of `trust_domain` (if that is known), and with a path.
+expected<SpiffeId> parse_identity_id(std::string_view text,
+                                     const std::optional<TrustDomain>& trust_domain);
+
+// A selector that some attestor can yield, with a value it can yield.
+expected<Selector> parse_known_selector(std::string_view text);
+
+// Whole seconds.
+expected<std::chrono::seconds> parse_ttl(std::string_view text);
+
+// A host name in lower case, without wildcard and without final dot.
+expected<std::string> parse_dns_name(std::string_view text);
+
+// Why no process can ever match `match`, if that is so: it asks for two uids at once.
+std::optional<std::string> contradiction(const Selectors& match);
+
+// Gives each entry its id: the SPIFFE ID, from the second entry with the same ID on with "#2", ...
+void number_entries(std::vector<Entry>& entries);
+
+// The list under `identities`, not yet numbered. What is wrong is noted there.
+std::vector<Entry> decode_entries(const YamlValue& list,
+                                  const std::optional<TrustDomain>& trust_domain,
+                                  std::chrono::seconds default_ttl);
+
+}  // namespace nodepilot
