@@ -48,6 +48,7 @@ def test_a_client_with_another_identity_is_refused(make_mesh):
     reply = load.get(pair.client.port())
 
     assert reply.status == 503
+    assert pair.server.counter("listener.127.0.0.1_0.ssl.fail_verify_san") > 0
 
 
 def test_a_forced_rotation_is_taken_by_both_envoys_at_once(make_mesh):

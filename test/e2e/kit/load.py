@@ -10,6 +10,7 @@ class App:
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # head and body in one packet, or each answer waits for a delayed ACK
 
         def do_GET(self):
             body = b"hello"
