@@ -28,14 +28,15 @@ class LocalCa : public CertificateAuthority {
   static expected<std::unique_ptr<LocalCa>> open(const Options& options, std::function<Time()> now);
 
   const char* name() const override { return "local"; }
-  // Never past the signing certificate's own end: the leaf is cut short, and once less than ten
-  // seconds are left, kFailedPrecondition.
+  // ID and names come from `entry` alone. Never past the signing certificate's own end: the leaf
+  // is cut short, and once less than ten seconds are left, kFailedPrecondition.
   expected<std::vector<Certificate>> sign(const Csr& csr, const Entry& entry) override;
   expected<TrustBundle> bundle() override { return bundle_; }
 
  private:
   LocalCa(PrivateKey key, std::vector<Certificate> chain, TrustBundle bundle,
           std::function<Time()> now);
+  Time end() const;  // of the signing certificate, or of one above it that ends earlier
 
   const PrivateKey key_;
   const std::vector<Certificate> chain_;  // signing certificate first, root left out
