@@ -10,8 +10,9 @@
 namespace nodepilot {
 
 std::string quote(std::string_view text) {
+  // In ASCII, because Unicode has line ends and terminal controls of its own (U+0085, U+009B).
   // `replace`: bytes that are no UTF-8 become U+FFFD instead of an exception.
-  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  return nlohmann::json(text).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
 }
 
 namespace log {

@@ -5,6 +5,16 @@
 #include <array>
 
 namespace nodepilot {
+namespace {
+
+struct Unit {
+  std::uint64_t milliseconds;
+  const char* name;
+};
+constexpr std::array kUnits = {Unit{86'400'000, "d"}, Unit{3'600'000, "h"}, Unit{60'000, "m"},
+                               Unit{1000, "s"}, Unit{1, "ms"}};
+
+}  // namespace
 
 std::string to_rfc3339(Time time) {
   auto day = std::chrono::floor<std::chrono::days>(time);
@@ -16,16 +26,11 @@ std::string to_rfc3339(Time time) {
 }
 
 std::string to_text(Duration duration) {
-  struct Unit {
-    std::int64_t milliseconds;
-    const char* name;
-  };
-  static constexpr std::array kUnits = {Unit{86'400'000, "d"}, Unit{3'600'000, "h"},
-                                        Unit{60'000, "m"}, Unit{1000, "s"}, Unit{1, "ms"}};
-  std::int64_t rest = duration.count();
-  if (rest == 0) return "0s";
-  std::string text = rest < 0 ? "-" : "";
-  rest = rest < 0 ? -rest : rest;
+  if (duration.count() == 0) return "0s";
+  std::string text = duration.count() < 0 ? "-" : "";
+  // Unsigned, because the shortest duration has no positive counterpart.
+  auto rest = static_cast<std::uint64_t>(duration.count());
+  if (duration.count() < 0) rest = -rest;
   std::size_t unit = 0;
   while (rest < kUnits.at(unit).milliseconds) ++unit;
   text += fmt::format("{}{}", rest / kUnits.at(unit).milliseconds, kUnits.at(unit).name);
