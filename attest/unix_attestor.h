@@ -1,5 +1,7 @@
 // The `unix` attestor: SPIRE's selectors from /proc.
 //   uid:N user:NAME gid:N group:NAME supplementary_gid:N supplementary_group:NAME path:P sha256:HEX
+// The path is the one in the caller's own mount namespace. Who may make such namespaces chooses it
+// freely, so an entry should ask for uid or sha256 as well.
 #pragma once
 
 #include "attest/attestor.h"

@@ -87,6 +87,7 @@ TEST_CASE("a socket that nobody has connected has no peer") {
 
   REQUIRE_FALSE(peer);
   CHECK(peer.error().code == Code::kUnavailable);
+  CHECK(peer.error().message.starts_with("peer process 0: is outside our pid namespace"));
 }
 
 TEST_CASE("what is no socket has no peer") {

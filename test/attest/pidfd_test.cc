@@ -42,6 +42,13 @@ TEST_CASE("a socket without a peer is refused, not looked up by its pid") {
   CHECK_FALSE(pidfd_of_peer(socket.get(), ::getpid()));
 }
 
+TEST_CASE("an error that does not mean an old kernel is final") {
+  auto pidfd = pidfd_of_peer(-1, ::getpid());
+
+  REQUIRE_FALSE(pidfd);
+  CHECK(pidfd.error().message == "get the pidfd of the peer: Bad file descriptor");
+}
+
 TEST_CASE("without the kernel's help a connected peer is found by its pid") {
   ClientProcess client;
 
