@@ -1,12 +1,14 @@
 #include "rotation/entry_set.h"
 
-#include <algorithm>
 #include <set>
 
 namespace nodepilot {
 
 EntrySet::EntrySet(std::vector<Entry> entries) {
-  for (Entry& entry : entries) entries_.push_back(std::make_shared<const Entry>(std::move(entry)));
+  for (Entry& entry : entries) {
+    entries_.push_back(std::make_shared<const Entry>(std::move(entry)));
+    by_id_.emplace(entries_.back()->id, entries_.back());
+  }
 }
 
 std::vector<EntryPtr> EntrySet::match(const Selectors& selectors) const {
@@ -21,9 +23,8 @@ std::vector<EntryPtr> EntrySet::match(const Selectors& selectors) const {
 }
 
 EntryPtr EntrySet::find(const std::string& entry_id) const {
-  auto it = std::find_if(entries_.begin(), entries_.end(),
-                         [&](const EntryPtr& entry) { return entry->id == entry_id; });
-  return it == entries_.end() ? nullptr : *it;
+  auto it = by_id_.find(entry_id);
+  return it == by_id_.end() ? nullptr : it->second;
 }
 
 }  // namespace nodepilot

@@ -1,7 +1,9 @@
 // The rules, in the order of the configuration.
 #pragma once
 
+#include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "agent/base/entry.h"
@@ -19,10 +21,12 @@ class EntrySet {
   std::vector<EntryPtr> match(const Selectors& selectors) const;
 
   const std::vector<EntryPtr>& all() const { return entries_; }
+  // Null if there is none.
   EntryPtr find(const std::string& entry_id) const;
 
  private:
   std::vector<EntryPtr> entries_;
+  std::map<std::string, EntryPtr> by_id_;
 };
 
 }  // namespace nodepilot

@@ -5,7 +5,9 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "agent/base/time.h"
@@ -38,7 +40,8 @@ class RotationSchedule {
   void renewed(const EntryId& id, Time now, const Validity& validity);
 
   // Plans a retry: full jitter in a window that doubles from backoff_start up to
-  // min(backoff_limit, remaining life / 20). `expiry` is the notAfter of the SVID still held.
+  // min(backoff_limit, remaining life / 20), and never after `expiry`, which is the notAfter of the
+  // SVID still held, if there is one.
   void failed(const EntryId& id, Time now, std::optional<Time> expiry);
 
   // Due at once, whatever was planned; keeps the count of failures.
@@ -59,9 +62,13 @@ class RotationSchedule {
     unsigned failures = 0;
   };
 
+  void plan_at(const EntryId& id, Plan& plan, Time when);
+  void withdraw(const EntryId& id, Plan& plan);
+
   const RotationPolicy policy_;
   const Jitter jitter_;
   std::map<EntryId, Plan> plans_;
+  std::set<std::pair<Time, EntryId>> by_time_;  // the plans that have an instant
 };
 
 }  // namespace nodepilot
