@@ -10,6 +10,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "agent/base/clock.h"
@@ -23,7 +24,8 @@ class Subscription;
 class Demand {
  public:
   virtual ~Demand() = default;
-  virtual void wanted(const EntryPtr& entry) = 0;    // the first subscriber came
+  // The first subscriber came, or a further one while nothing valid is held.
+  virtual void wanted(const EntryPtr& entry) = 0;
   virtual void unwanted(const EntryPtr& entry) = 0;  // the last one left
 };
 
@@ -48,17 +50,22 @@ class IdentityStore {
   // `demand` outlives the store's use of it; set once, before the first subscribe().
   void set_demand(Demand* demand) { demand_ = demand; }
 
-  // A caller with `selectors` watches. on_update runs now and then for every change that touches
-  // the caller, from inside the call that made the change; it may drop the subscription.
+  // A caller with `selectors` watches. What it may see now is the subscription's latest();
+  // on_update runs for every later change of that, from inside the call that made the change. It
+  // may subscribe and drop subscriptions, its own too.
   std::unique_ptr<Subscription> subscribe(const Selectors& selectors,
                                           std::function<void(const UpdatePtr&)> on_update);
 
-  // A verified SVID for the entry. One that ends before the one held and still valid is ignored.
-  void install(const std::string& entry_id, SvidPtr svid);
+  // A verified SVID for the entry. Refused, and what is held stays: one that is not valid now, and
+  // one that ends before the valid one held when most of its own life is already gone. A freshly
+  // issued one may end sooner: the CA was told to give shorter lives, or is near its own end.
+  expected<void> install(const std::string& entry_id, SvidPtr svid);
   // The last try to issue failed; what is held stays.
   void report_failure(const std::string& entry_id, Error error);
   // Drops SVIDs that have ended; streams that lose one get an update.
   void drop_expired();
+  // When drop_expired() has something to drop; empty if nothing is held.
+  std::optional<Time> next_expiry() const;
   // Forgets the SVID of an entry that nobody watches.
   void evict(const std::string& entry_id);
   // Replaces our trust domain's bundle; equal content is no event.
@@ -66,7 +73,10 @@ class IdentityStore {
 
   BundlePtr bundle() const { return bundle_; }
   const EntrySet& entries() const { return entries_; }
+  // May have ended since.
   SvidPtr svid(const std::string& entry_id) const;
+  // Whether an SVID that is valid now is held.
+  bool is_supplied(const std::string& entry_id) const;
   bool is_wanted(const std::string& entry_id) const;
   EntryState state(const std::string& entry_id) const;
 
@@ -80,19 +90,22 @@ class IdentityStore {
     EntryPtr entry;
     SvidPtr svid;
     std::optional<Error> failure;
+    bool tried = false;  // an issue has ended since it was wanted
     std::set<Subscription*> subscribers;
   };
 
-  UpdatePtr make_update(const Subscription& subscription) const;
-  void refresh(const std::vector<Subscription*>& subscriptions);
-  void refresh_subscribers_of(const Slot& slot);
+  UpdatePtr make_update(const std::vector<EntryPtr>& entries) const;
+  // Gives each its new update, if that differs from its latest. The callbacks may change the set.
+  void refresh(const std::set<Subscription*>& subscriptions);
+  void hold(Slot& slot, SvidPtr svid);
   void unsubscribe(Subscription& subscription);
   void changed();
 
   const Clock& clock_;
   const EntrySet entries_;
   Demand* demand_ = nullptr;
-  std::map<std::string, Slot> slots_;  // by entry id; one for each entry
+  std::map<std::string, Slot> slots_;                 // by entry id; one for each entry
+  std::set<std::pair<Time, std::string>> by_expiry_;  // the slots that hold an SVID
   std::set<Subscription*> subscriptions_;
   BundlePtr bundle_;
   std::list<std::weak_ptr<std::function<void()>>> listeners_;
@@ -113,12 +126,12 @@ class Subscription {
 
  private:
   friend class IdentityStore;
-  Subscription(IdentityStore& store, std::vector<EntryPtr> entries,
-               std::function<void(const UpdatePtr&)> on_update);
+  Subscription(IdentityStore& store, std::vector<EntryPtr> entries)
+      : store_(store), entries_(std::move(entries)) {}
 
   IdentityStore& store_;
   const std::vector<EntryPtr> entries_;
-  std::function<void(const UpdatePtr&)> on_update_;
+  std::function<void(const UpdatePtr&)> on_update_;  // empty until subscribe() is done
   UpdatePtr latest_;
   std::map<std::string, std::string> taken_;  // entry id -> serial that the client took, or ""
 };

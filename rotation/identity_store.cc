@@ -1,0 +1,255 @@
+#include "rotation/identity_store.h"
+
+#include <algorithm>
+#include <cassert>
+
+#include "agent/base/log.h"
+
+namespace nodepilot {
+namespace {
+
+// A small step back of our clock must not withdraw what was valid a moment ago.
+constexpr Duration kClockSkew = std::chrono::minutes(1);
+
+bool is_valid(const X509Svid& svid, Time now) {
+  return svid.validity().not_before <= now + kClockSkew && now <= svid.validity().not_after;
+}
+
+bool same(const std::optional<Error>& a, const std::optional<Error>& b) {
+  if (!a || !b) return a.has_value() == b.has_value();
+  return a->code == b->code && a->message == b->message;
+}
+
+bool same(const WorkloadUpdate& a, const WorkloadUpdate& b) {
+  auto same_svid = [](const HeldSvid& x, const HeldSvid& y) {
+    return x.entry == y.entry && x.svid == y.svid;
+  };
+  return a.entitled == b.entitled && a.settled == b.settled && same(a.missing, b.missing) &&
+         a.bundle == b.bundle && a.federated == b.federated &&
+         std::equal(a.svids.begin(), a.svids.end(), b.svids.begin(), b.svids.end(), same_svid);
+}
+
+}  // namespace
+
+IdentityStore::IdentityStore(const Clock& clock, EntrySet entries)
+    : clock_(clock), entries_(std::move(entries)) {
+  for (const EntryPtr& entry : entries_.all()) slots_[entry->id].entry = entry;
+}
+
+IdentityStore::~IdentityStore() { assert(subscriptions_.empty()); }
+
+std::unique_ptr<Subscription> IdentityStore::subscribe(
+    const Selectors& selectors, std::function<void(const UpdatePtr&)> on_update) {
+  std::unique_ptr<Subscription> subscription(new Subscription(*this, entries_.match(selectors)));
+  subscriptions_.insert(subscription.get());
+
+  std::vector<EntryPtr> lacking;
+  for (const EntryPtr& entry : subscription->entries_) {
+    Slot& slot = slots_[entry->id];
+    bool first = slot.subscribers.empty();
+    slot.subscribers.insert(subscription.get());
+    if (first) slot.tried = false;
+    if (first || !is_supplied(entry->id)) lacking.push_back(entry);
+  }
+  for (const EntryPtr& entry : lacking) {
+    if (demand_) demand_->wanted(entry);
+  }
+
+  subscription->latest_ = make_update(subscription->entries_);
+  subscription->on_update_ = std::move(on_update);
+  return subscription;
+}
+
+void IdentityStore::unsubscribe(Subscription& subscription) {
+  subscriptions_.erase(&subscription);
+  for (const EntryPtr& entry : subscription.entries_) {
+    Slot& slot = slots_[entry->id];
+    slot.subscribers.erase(&subscription);
+    if (slot.subscribers.empty() && demand_) demand_->unwanted(entry);
+  }
+  changed();
+}
+
+expected<void> IdentityStore::install(const std::string& entry_id, SvidPtr svid) {
+  auto it = slots_.find(entry_id);
+  if (it == slots_.end()) return fail(Code::kNotFound, "install an SVID: no entry " + entry_id);
+  Slot& slot = it->second;
+  assert(svid->id() == slot.entry->spiffe_id);
+  Time now = clock_.now();
+  const Validity& validity = svid->validity();
+  if (!is_valid(*svid, now)) {
+    return fail(Code::kFailedPrecondition, "install the SVID of " + svid->id().str() +
+                                               ": valid from " + to_rfc3339(validity.not_before) +
+                                               " to " + to_rfc3339(validity.not_after) +
+                                               ", but it is " + to_rfc3339(now));
+  }
+  bool worn = validity.not_after - now < validity.lifetime() / 2;
+  if (worn && slot.svid && is_valid(*slot.svid, now) &&
+      validity.not_after < slot.svid->validity().not_after) {
+    return fail(Code::kFailedPrecondition, "install the SVID of " + svid->id().str() +
+                                               ": it ends at " + to_rfc3339(validity.not_after) +
+                                               ", most of its life is gone, and the one held"
+                                               " is good until " +
+                                               to_rfc3339(slot.svid->validity().not_after));
+  }
+  hold(slot, std::move(svid));
+  slot.failure.reset();
+  slot.tried = true;
+  refresh(slot.subscribers);
+  changed();
+  return {};
+}
+
+void IdentityStore::report_failure(const std::string& entry_id, Error error) {
+  auto it = slots_.find(entry_id);
+  if (it == slots_.end()) return;
+  it->second.failure = std::move(error);
+  it->second.tried = true;
+  refresh(it->second.subscribers);
+  changed();
+}
+
+void IdentityStore::drop_expired() {
+  Time now = clock_.now();
+  std::set<Subscription*> touched;
+  bool dropped = false;
+  while (!by_expiry_.empty() && by_expiry_.begin()->first < now) {
+    Slot& slot = slots_[by_expiry_.begin()->second];
+    log::error("svid expired", {{"spiffe_id", slot.entry->spiffe_id.str()},
+                                {"serial", slot.svid->leaf().serial()},
+                                {"not_after", to_rfc3339(slot.svid->validity().not_after)}});
+    hold(slot, nullptr);
+    touched.insert(slot.subscribers.begin(), slot.subscribers.end());
+    dropped = true;
+  }
+  if (!dropped) return;
+  refresh(touched);
+  changed();
+}
+
+std::optional<Time> IdentityStore::next_expiry() const {
+  if (by_expiry_.empty()) return std::nullopt;
+  return by_expiry_.begin()->first + Duration(1);  // notAfter itself is still within the life
+}
+
+void IdentityStore::evict(const std::string& entry_id) {
+  auto it = slots_.find(entry_id);
+  if (it == slots_.end() || !it->second.subscribers.empty()) return;
+  hold(it->second, nullptr);
+  it->second.failure.reset();
+  changed();
+}
+
+void IdentityStore::set_bundle(BundlePtr bundle) {
+  if (bundle_ && bundle && *bundle_ == *bundle) return;
+  bundle_ = std::move(bundle);
+  refresh(subscriptions_);
+  changed();
+}
+
+SvidPtr IdentityStore::svid(const std::string& entry_id) const {
+  auto it = slots_.find(entry_id);
+  return it == slots_.end() ? nullptr : it->second.svid;
+}
+
+bool IdentityStore::is_supplied(const std::string& entry_id) const {
+  SvidPtr held = svid(entry_id);
+  return held && is_valid(*held, clock_.now());
+}
+
+bool IdentityStore::is_wanted(const std::string& entry_id) const {
+  auto it = slots_.find(entry_id);
+  return it != slots_.end() && !it->second.subscribers.empty();
+}
+
+EntryState IdentityStore::state(const std::string& entry_id) const {
+  EntryState state;
+  auto it = slots_.find(entry_id);
+  if (it == slots_.end()) return state;
+  const Slot& slot = it->second;
+  state.entry = slot.entry;
+  state.svid = slot.svid;
+  state.failure = slot.failure;
+  state.subscribers = slot.subscribers.size();
+  std::string serial = slot.svid ? slot.svid->leaf().serial() : "";
+  for (const Subscription* subscription : slot.subscribers) {
+    auto taken = subscription->taken_.find(entry_id);
+    if (taken == subscription->taken_.end()) continue;
+    ++state.streams;
+    if (slot.svid && taken->second == serial) ++state.streams_current;
+  }
+  return state;
+}
+
+std::shared_ptr<void> IdentityStore::on_change(std::function<void()> listener) {
+  auto handle = std::make_shared<std::function<void()>>(std::move(listener));
+  listeners_.push_back(handle);
+  return handle;
+}
+
+UpdatePtr IdentityStore::make_update(const std::vector<EntryPtr>& entries) const {
+  auto update = std::make_shared<WorkloadUpdate>();
+  if (entries.empty()) return update;
+  Time now = clock_.now();
+  update->entitled = true;
+  update->bundle = bundle_;
+  update->settled = bundle_ != nullptr;
+  for (const EntryPtr& entry : entries) {
+    const Slot& slot = slots_.at(entry->id);
+    if (slot.svid && is_valid(*slot.svid, now)) {
+      update->svids.push_back({entry, slot.svid});
+    } else if (slot.tried && slot.failure) {
+      if (!update->missing) update->missing = slot.failure;
+    } else {
+      update->settled = false;
+    }
+  }
+  if (!update->settled) update->missing.reset();
+  return update;
+}
+
+void IdentityStore::refresh(const std::set<Subscription*>& subscriptions) {
+  // First every update, shared by all who may see the same; only then the callbacks, any of which
+  // may begin and end subscriptions or cause a further change.
+  std::map<std::vector<EntryPtr>, UpdatePtr> updates;
+  std::vector<std::pair<Subscription*, UpdatePtr>> news;
+  for (Subscription* subscription : subscriptions) {
+    if (!subscription->on_update_) continue;
+    UpdatePtr& update = updates[subscription->entries_];
+    if (!update) update = make_update(subscription->entries_);
+    if (same(*update, *subscription->latest_)) continue;
+    subscription->latest_ = update;
+    news.emplace_back(subscription, update);
+  }
+  for (const auto& [subscription, update] : news) {
+    if (!subscriptions_.contains(subscription) || subscription->latest_ != update) continue;
+    auto on_update = subscription->on_update_;  // a copy: the call may destroy the subscription
+    on_update(update);
+  }
+}
+
+void IdentityStore::hold(Slot& slot, SvidPtr svid) {
+  const std::string& id = slot.entry->id;
+  if (slot.svid) by_expiry_.erase({slot.svid->validity().not_after, id});
+  slot.svid = std::move(svid);
+  if (slot.svid) by_expiry_.emplace(slot.svid->validity().not_after, id);
+}
+
+void IdentityStore::changed() {
+  listeners_.remove_if([](const auto& listener) { return listener.expired(); });
+  auto listeners = listeners_;
+  for (const auto& weak : listeners) {
+    if (auto listener = weak.lock()) (*listener)();
+  }
+}
+
+Subscription::~Subscription() { store_.unsubscribe(*this); }
+
+void Subscription::sent(const std::string& entry_id) { taken_.try_emplace(entry_id); }
+
+void Subscription::took(const std::string& entry_id, const std::string& serial) {
+  taken_[entry_id] = serial;
+  store_.changed();
+}
+
+}  // namespace nodepilot
