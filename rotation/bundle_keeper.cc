@@ -1,0 +1,112 @@
+#include "rotation/bundle_keeper.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "agent/base/log.h"
+
+namespace nodepilot {
+namespace {
+
+// The one plan in the schedule.
+const char kBundle[] = "bundle";
+
+// Nearly the whole of the refresh time, give or take a tenth.
+RotationPolicy refresh_policy(RotationPolicy policy) {
+  policy.at = 0.9;
+  policy.jitter = 0.1;
+  return policy;
+}
+
+Time end_of(const TrustBundle& bundle) {
+  Time end = Time::min();
+  for (const Certificate& root : bundle.roots()) end = std::max(end, root.validity().not_after);
+  return end;
+}
+
+bool contains(const TrustBundle& bundle, const Certificate& root) {
+  return std::find(bundle.roots().begin(), bundle.roots().end(), root) != bundle.roots().end();
+}
+
+}  // namespace
+
+BundleKeeper::BundleKeeper(Clock& clock, Workers& workers, CertificateAuthority& ca,
+                           IdentityStore& store, RotationPolicy policy, Duration refresh,
+                           Jitter jitter)
+    : clock_(clock),
+      workers_(workers),
+      ca_(ca),
+      store_(store),
+      refresh_(refresh),
+      schedule_(refresh_policy(policy), std::move(jitter)),
+      alarm_(clock, [this] { fetch(); }),
+      self_(std::make_shared<BundleKeeper*>(this)) {}
+
+void BundleKeeper::fetch() {
+  if (std::exchange(is_fetching_, true)) return;
+  workers_.run([&ca = ca_] { return ca.bundle(); },
+               [weak = std::weak_ptr<BundleKeeper*>(self_)](expected<TrustBundle> result) {
+                 if (auto self = weak.lock()) (*self)->finish(std::move(result));
+               });
+}
+
+void BundleKeeper::finish(expected<TrustBundle> result) {
+  is_fetching_ = false;
+  Time now = clock_.now();
+  if (result) {
+    last_success_ = now;
+    last_error_.reset();
+    schedule_.renewed(kBundle, now, Validity{now, now + refresh_});
+    alarm_.set(*schedule_.next());
+    adopt(*std::move(result));
+    return;
+  }
+  BundlePtr held = store_.bundle();
+  last_error_ = std::move(result).error();
+  schedule_.failed(kBundle, now, held ? std::optional(end_of(*held)) : std::nullopt);
+  alarm_.set(*schedule_.next());
+  log::warn("trust bundle not fetched", {{"error", last_error_->message},
+                                         {"failures", schedule_.failures(kBundle)},
+                                         {"retry_in", to_text(*schedule_.next() - now)}});
+}
+
+void BundleKeeper::adopt(TrustBundle bundle) {
+  std::vector<Certificate> missed = roots_missed_in(bundle);
+  if (!missed.empty()) {
+    std::vector<Certificate> roots = bundle.roots();
+    roots.insert(roots.end(), missed.begin(), missed.end());
+    if (auto both = TrustBundle::create(bundle.trust_domain(), std::move(roots))) {
+      bundle = *std::move(both);
+    }
+  }
+  if (store_.bundle() && *store_.bundle() == bundle) return;
+  log::info("trust bundle changed",
+            {{"roots", bundle.roots().size()}, {"kept_for_served_svids", missed.size()}});
+  store_.set_bundle(std::make_shared<const TrustBundle>(std::move(bundle)));
+}
+
+std::vector<Certificate> BundleKeeper::roots_missed_in(const TrustBundle& bundle) const {
+  BundlePtr held = store_.bundle();
+  if (!held) return {};
+  std::vector<Certificate> gone;
+  std::copy_if(held->roots().begin(), held->roots().end(), std::back_inserter(gone),
+               [&](const Certificate& root) { return !contains(bundle, root); });
+  if (gone.empty()) return {};
+
+  Time now = clock_.now();
+  std::vector<SvidPtr> orphans;
+  for (const EntryPtr& entry : store_.entries().all()) {
+    SvidPtr svid = store_.svid(entry->id);
+    if (!svid || !store_.is_supplied(entry->id)) continue;
+    if (!verify_peer_chain(svid->chain(), bundle, now)) orphans.push_back(std::move(svid));
+  }
+  std::erase_if(gone, [&](const Certificate& root) {
+    auto alone = TrustBundle::create(held->trust_domain(), {root});
+    return !alone || std::none_of(orphans.begin(), orphans.end(), [&](const SvidPtr& svid) {
+      return verify_peer_chain(svid->chain(), *alone, now).has_value();
+    });
+  });
+  return gone;
+}
+
+}  // namespace nodepilot
