@@ -2,25 +2,35 @@
 // backoff, and publishes only what has been verified.
 #pragma once
 
-#include <deque>
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <memory>
-#include <set>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "agent/base/clock.h"
 #include "agent/base/workers.h"
+#include "rotation/bundle_keeper.h"
 #include "rotation/certificate_authority.h"
 #include "rotation/identity_store.h"
+#include "rotation/issue_queue.h"
 #include "rotation/rotation_schedule.h"
 
 namespace nodepilot {
 
-// Key, CSR, signature, verification, all on the calling thread. Thread: worker.
-expected<X509Svid> issue(CertificateAuthority& ca, const Entry& entry, const TrustBundle& bundle,
-                         Time now);
+struct IssuedSvid {
+  X509Svid svid;
+  // Set if the chain ends in a root that the bundle at hand did not have, but the CA's present one
+  // has. It must be published before the SVID.
+  std::optional<TrustBundle> newer_bundle;
+};
+
+// Key, CSR, signature, verification, all on the calling thread. Roots are believed only when they
+// come from ca.bundle(), never from the chain. Thread: worker.
+expected<IssuedSvid> issue(CertificateAuthority& ca, const Entry& entry, const TrustBundle& bundle,
+                           const Clock& clock);
 
 // What a forced rotation did. `fresh` is null if it failed.
 struct RotationOutcome {
@@ -38,22 +48,26 @@ class Rotator : public Demand {
     std::size_t max_in_flight = 8;
     // How long an identity that nobody wants any more is kept and served to the next who asks.
     Duration grace = std::chrono::minutes(1);
+    // How often the CA is asked for its roots, so that a new root is here before the first peer
+    // shows a leaf of it.
+    Duration bundle_refresh = std::chrono::minutes(1);
   };
 
-  // All references outlive it, and so do jobs already given to `workers`.
+  // All references outlive it and every job already given to `workers`.
   Rotator(Clock& clock, Workers& workers, CertificateAuthority& ca, IdentityStore& store,
           Options options, Jitter jitter);
   ~Rotator() override;
 
-  // Fetches the trust bundle, again and again with backoff until the CA tells it. Issues wait for
-  // it.
+  // Fetches the trust bundle, again and again with backoff until the CA tells it, and from then on
+  // every bundle_refresh. Issues wait for the first.
   void start();
 
   void wanted(const EntryPtr& entry) override;
   void unwanted(const EntryPtr& entry) override;
 
   // Issues anew now, or joins the issue in flight; the SVID held is served until the new one is
-  // installed. `done` runs once. An entry that nobody wants and that holds nothing is kNotFound.
+  // installed. `done` runs once, on the loop, unless the rotator ends first. An entry that nobody
+  // wants and that holds nothing is kNotFound.
   void rotate(const std::string& entry_id, std::function<void(RotationOutcome)> done);
 
   // For `status`: when the entry is issued next, and how often it failed in a row.
@@ -61,21 +75,40 @@ class Rotator : public Demand {
   unsigned failures(const std::string& entry_id) const;
   bool in_flight(const std::string& entry_id) const { return in_flight_.contains(entry_id); }
 
-  // For `status`: when the CA last answered well, and what it said if it did not since.
-  std::optional<Time> ca_last_success() const { return ca_last_success_; }
-  const std::optional<Error>& ca_last_error() const { return ca_last_error_; }
+  // For `status`: when the CA last answered well, and what went wrong if its answers did not since.
+  std::optional<Time> ca_last_success() const {
+    return std::max(last_issue_, bundle_keeper_.last_success());
+  }
+  const std::optional<Error>& ca_last_error() const {
+    return issue_error_ ? issue_error_ : bundle_keeper_.last_error();
+  }
 
  private:
   using Waiters = std::vector<std::function<void(RotationOutcome)>>;
 
-  void fetch_bundle();
   void ensure(const std::string& entry_id);
   void enqueue(const std::string& entry_id);
   void start_queued();
   void start_issue(const EntryPtr& entry);
-  void finish_issue(const EntryPtr& entry, expected<X509Svid> result);
+  void finish_issue(const EntryPtr& entry, const BundlePtr& bundle, expected<IssuedSvid> result);
+  expected<SvidPtr> publish(const EntryPtr& entry, const BundlePtr& bundle, IssuedSvid issued);
+  void plan_renewal(const RotationOutcome& outcome);
+  void plan_retry(const EntryPtr& entry, const Error& error);
+
+  // Runs what is due, and sleeps until the next thing is.
   void wake();
+  void finish_early();
+  void evict_unwanted();
+  bool is_busy(const std::string& entry_id) const;
+  void heed_step_back();
   void arm();
+
+  // An answer of the CA that our clock says is not valid yet: held back until it is.
+  struct Early {
+    EntryPtr entry;
+    BundlePtr bundle;
+    IssuedSvid issued;
+  };
 
   Clock& clock_;
   Workers& workers_;
@@ -84,14 +117,18 @@ class Rotator : public Demand {
   const Options options_;
 
   RotationSchedule schedule_;
-  RotationSchedule bundle_retry_;
+  BundleKeeper bundle_keeper_;
   Alarm alarm_;
-  std::deque<std::string> queue_;  // due, waiting for a free place in flight
-  std::set<std::string> in_flight_;
+  std::shared_ptr<void> store_watch_;  // hears of the first bundle
+  IssueQueue queue_;
+  bool starting_ = false;                   // start_queued() is running
+  std::map<std::string, Time> in_flight_;   // entry id -> since when
+  std::map<std::string, Early> early_;      // these are in flight too
   std::map<std::string, Waiters> waiters_;  // of rotate(), by entry id
   std::map<std::string, Time> unwanted_since_;
-  std::optional<Time> ca_last_success_;
-  std::optional<Error> ca_last_error_;
+  Time latest_;  // the latest that the clock has told
+  std::optional<Time> last_issue_;
+  std::optional<Error> issue_error_;
   std::shared_ptr<Rotator*> self_;  // completions hold it weakly: they may come after our end
 };
 

@@ -1,0 +1,67 @@
+// A certificate authority in memory that fails and lies when told to.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "agent/base/clock.h"
+#include "rotation/certificate_authority.h"
+
+namespace nodepilot {
+
+// Thread: that of the test.
+class FakeCa : public CertificateAuthority {
+ public:
+  // Signs for trust domain "td". `clock` outlives it.
+  explicit FakeCa(const Clock& clock);
+
+  const char* name() const override { return "fake"; }
+  expected<std::vector<Certificate>> sign(const Csr& csr, const Entry& entry) override;
+  expected<TrustBundle> bundle() override;
+
+  // Every sign() and bundle() fails from now on, until recover().
+  void fail_with(Code code) { failure_ = code; }
+  void recover() { failure_.reset(); }
+  // Only sign() for this SPIFFE ID fails.
+  void refuse(const std::string& spiffe_id) { refused_.insert(spiffe_id); }
+  void accept(const std::string& spiffe_id) { refused_.erase(spiffe_id); }
+  // Leaves carry this ID, whatever was asked for.
+  void answer_with_id(const std::string& spiffe_id) { wrong_id_ = spiffe_id; }
+  // How far off notBefore is: negative is back-dated.
+  void start_life_at(Duration offset) { start_offset_ = offset; }
+  // Leaves live so long, whatever was asked for.
+  void shorten_life(std::optional<Duration> life) { life_ = life; }
+
+  // Signs with a new root from now on. bundle() tells the new one alone.
+  void change_root();
+  // bundle() goes on telling what it told so far.
+  void hide_new_roots() { told_ = roots_; }
+  void reveal_new_roots() { told_.reset(); }
+  // bundle() tells all roots there ever were.
+  void tell_old_roots_too() { tells_all_ = true; }
+
+  std::size_t signs() const { return signs_; }
+  std::size_t signs_for(const std::string& spiffe_id) const;
+  std::size_t bundle_calls() const { return bundle_calls_; }
+  Certificate root() const { return roots_.back(); }
+
+ private:
+  const Clock& clock_;
+  std::vector<PrivateKey> keys_;
+  std::vector<Certificate> roots_;  // the last one signs
+  std::optional<std::vector<Certificate>> told_;
+  bool tells_all_ = false;
+  std::optional<Code> failure_;
+  std::set<std::string> refused_;
+  std::optional<std::string> wrong_id_;
+  std::optional<Duration> life_;
+  Duration start_offset_{0};
+  std::size_t signs_ = 0;
+  std::map<std::string, std::size_t> signs_for_;
+  std::size_t bundle_calls_ = 0;
+};
+
+}  // namespace nodepilot
