@@ -3,11 +3,14 @@
 #include <doctest/doctest.h>
 #include <sys/stat.h>
 
+#include <array>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "rotation/pki/x509_svid.h"
 #include "test/pki/test_ca.h"
@@ -200,6 +203,26 @@ TEST_CASE("a leaf never outlives its signer, and the last seconds are not signed
   REQUIRE_FALSE(too_late.has_value());
   CHECK(too_late.error().code == Code::kFailedPrecondition);
   CHECK(has(too_late.error().message, "ends at 2026-03-01T14:00:00Z"));
+}
+
+TEST_CASE("several threads sign at once") {
+  Rig rig;
+  auto ca = rig.open();
+  Entry entry = entry_for("spiffe://example.org/web");
+  std::array<bool, 4> good{};
+
+  std::vector<std::thread> threads;
+  for (bool& is_good : good) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 20; ++i) {
+        auto chain = rig.sign(*ca, entry);
+        is_good = chain && rig.verify(*ca, *chain, entry).has_value();
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+
+  CHECK(good == std::array{true, true, true, true});
 }
 
 TEST_CASE("a root that has expired is refused with its date, and stays") {
