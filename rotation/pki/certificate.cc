@@ -24,6 +24,8 @@ struct Certificate::Parsed {
 
 namespace {
 
+constexpr std::string_view kPemBegin = "-----BEGIN";
+
 expected<Time> read_time(const ASN1_TIME* time, const char* field) {
   std::tm parts{};
   if (ASN1_TIME_to_tm(time, &parts) != 1) {
@@ -85,9 +87,9 @@ expected<std::string> next_pem_certificate(BIO* text) {
 }
 
 std::size_t count_begin_lines(std::string_view pem) {
-  constexpr std::string_view kBegin = "-----BEGIN";
   std::size_t count = 0;
-  for (auto at = pem.find(kBegin); at != std::string_view::npos; at = pem.find(kBegin, at + 1)) {
+  for (auto at = pem.find(kPemBegin); at != std::string_view::npos;
+       at = pem.find(kPemBegin, at + 1)) {
     ++count;
   }
   return count;

@@ -11,9 +11,9 @@ bool append(GENERAL_NAMES* names, int type, const std::string& text) {
     return false;
   }
   GENERAL_NAME_set0_value(name.get(), type, value.release());
-  if (sk_GENERAL_NAME_push(names, name.get()) <= 0) return false;
-  name.release();
-  return true;
+  bool is_appended = sk_GENERAL_NAME_push(names, name.get()) > 0;
+  if (is_appended) static_cast<void>(name.release());  // `names` owns it now
+  return is_appended;
 }
 
 }  // namespace

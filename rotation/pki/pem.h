@@ -10,17 +10,18 @@
 
 namespace nodepilot {
 
+inline constexpr std::size_t kPemLineBytes = 48;  // 64 characters
+
 // Encodes straight into `Bytes`, so that a wiping buffer holds the only copy of a key's text.
 template <class Bytes>
 Bytes encode_pem(std::string_view label, std::span<const unsigned char> der) {
-  constexpr std::size_t kLineBytes = 48;  // 64 characters
   const std::string head = "-----BEGIN " + std::string(label) + "-----\n";
   const std::string tail = "-----END " + std::string(label) + "-----\n";
   Bytes pem;
-  pem.reserve(head.size() + (der.size() / kLineBytes + 1) * 65 + tail.size());
+  pem.reserve(head.size() + (der.size() / kPemLineBytes + 1) * 65 + tail.size());
   pem.insert(pem.end(), head.begin(), head.end());
   while (!der.empty()) {
-    auto line = der.first(std::min(kLineBytes, der.size()));
+    auto line = der.first(std::min(kPemLineBytes, der.size()));
     std::size_t start = pem.size();
     pem.resize(start + 65);  // room for the NUL that EVP_EncodeBlock() appends
     auto* out = reinterpret_cast<unsigned char*>(&pem[start]);

@@ -10,6 +10,8 @@
 namespace nodepilot {
 namespace {
 
+constexpr std::uint32_t kServerAndClient = XKU_SSL_SERVER | XKU_SSL_CLIENT;
+
 tl::unexpected<Error> refuse(std::string why) {
   return fail(Code::kFailedPrecondition, std::move(why));
 }
@@ -69,9 +71,8 @@ expected<void> check_profile(const Certificate& leaf) {
     return refuse("the leaf's keyUsage lacks digitalSignature");
   }
   if (!is_critical(leaf, NID_key_usage)) return refuse("the leaf's keyUsage is not critical");
-  constexpr std::uint32_t kBoth = XKU_SSL_SERVER | XKU_SSL_CLIENT;
   if ((flags & EXFLAG_XKUSAGE) != 0 &&
-      (X509_get_extended_key_usage(leaf.x509()) & kBoth) != kBoth) {
+      (X509_get_extended_key_usage(leaf.x509()) & kServerAndClient) != kServerAndClient) {
     return refuse("the leaf's extendedKeyUsage lacks serverAuth or clientAuth");
   }
   if (X509_NAME_entry_count(X509_get_subject_name(leaf.x509())) == 0 &&
