@@ -79,7 +79,6 @@ class Demo:
                  else [f"unix:path:{server}", f"unix:path:{client}"])
         binary = install_copy(self.binary, self.home / "nodepilot")
         self.agent = Agent.dev(binary, self.home / "agent", [f"{WEB}={match[0]}", f"{CLIENT}={match[1]}"], "30s")
-        self.agent.log = self.home / "agent.log"
         self.cleanup.append(self.agent.stop)
         self.agent.start()
         self.step("agent", f"ready   {self.agent.address}   trust domain dev.local, certificates live 30 s")

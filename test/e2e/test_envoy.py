@@ -14,10 +14,11 @@ IDS = {"web_id": WEB, "client_id": CLIENT}
 
 @pytest.fixture
 def make_mesh(make_agent, make_pair, selectors):
-    """make_mesh(ttl, **options of the pair): (agent, pair), ready."""
-    def make(ttl="1h", **options):
+    """make_mesh(ttl, sections of the configuration, **options of the pair): (agent, pair), ready."""
+    def make(ttl="1h", sections=None, **options):
         web, client = selectors
-        agent = make_agent([identity("web", web, ttl=ttl), identity("client", client, ttl=ttl)]).start()
+        identities = [identity("web", web, ttl=ttl), identity("client", client, ttl=ttl)]
+        agent = make_agent(identities, **(sections or {})).start()
         return agent, make_pair(agent, **IDS, **options)
     return make
 
@@ -68,7 +69,7 @@ def test_a_forced_rotation_is_taken_by_both_envoys_at_once(make_mesh):
 
 
 def test_no_request_fails_over_a_hundred_rotations(make_mesh):
-    agent, pair = make_mesh(ttl="5s", requests_per_connection=2, rotation={"at": 0.1, "jitter": 0.5})
+    agent, pair = make_mesh("5s", {"rotation": {"at": 0.1, "jitter": 0.5}}, requests_per_connection=2)
     seen = set()
 
     def rotated_a_hundred_times():

@@ -1,6 +1,5 @@
 """Starting, stopping, restarting, and starting twice."""
 import os
-import shutil
 import socket
 
 import grpc
@@ -54,7 +53,7 @@ def test_systemd_hears_of_readiness_and_of_the_end(agent, folder):
         agent.process.popen.terminate()
         while not any("STOPPING=1" in line for line in heard):
             heard.append(manager.recv(4096).decode())
-    assert agent.stop() == 0
+    assert agent.process.popen.wait(10) == 0
 
 
 def test_a_second_agent_on_the_same_socket_is_refused_and_the_first_untouched(agent, make_agent, own_uid):
@@ -123,13 +122,24 @@ def test_a_bad_ca_file_is_refused_by_name_and_left_as_it_is(agent, spoil):
     assert (ca.read_bytes(), ca.stat().st_mode, os.listdir(agent.state)) == before
 
 
-def test_a_missing_socket_directory_is_named(agent):
-    shutil.rmtree(agent.public.parent)
+def test_a_socket_directory_that_others_may_write_is_refused(agent):
+    agent.public.parent.chmod(0o777)
 
     code, output = start_and_fail(agent)
 
     assert code == 1
     assert str(agent.public.parent) in output
+    assert os.listdir(agent.public.parent) == []
+
+
+def test_missing_directories_are_made(agent):
+    for made in (agent.public.parent, agent.admin.parent, agent.state):
+        made.rmdir()
+
+    agent.start()
+
+    assert agent.state.stat().st_mode & 0o777 == 0o700
+    assert agent.command("fetch", "x509").returncode == 0
 
 
 def test_a_thousand_connections_leave_no_descriptor_behind(agent):

@@ -37,7 +37,7 @@ class Agent:
         self.public = self.home / "public" / "api.sock"
         self.admin = self.home / "admin" / "admin.sock"
         self.state = self.home / "state"
-        self.log = self.home / "agent.log"
+        self.log = self.home.parent / f"{self.home.name}.log"
         self.run_args = run_args
         self.process = None
 
