@@ -109,7 +109,9 @@ class Demo:
         with load.Load(client_port, rate=500) as requests:
             wait_until("the first requests", lambda: requests.made >= REQUESTS / 4, 60)
             rotated = self.rotate()
-            wait_until("the last requests", lambda: requests.made >= REQUESTS, 60)
+            # Enough that every connection of before has been used up.
+            enough = max(REQUESTS, requests.made + 50)
+            wait_until("the last requests", lambda: requests.made >= enough, 60)
         require(not requests.failures, f"{len(requests.failures)} requests failed, the first: {requests.failures[:1]}")
         require(served_serial(server_port) != server_before, "the server still shows its old certificate")
         require(load.get(client_port).headers["x-client-serial"] != client_before,
@@ -121,21 +123,15 @@ class Demo:
         begun = time.monotonic()
         done = self.agent.command("rotate", "--all", "--wait", "10s")
         require(done.returncode == 0, f"rotate ended with {done.returncode}: {done.stderr}")
-        return f"2 rotated and taken in {(time.monotonic() - begun) * 1000:.0f} ms"
+        return f"2 rotated in {(time.monotonic() - begun) * 1000:.0f} ms"
 
     def with_openssl(self):
         """The same proof with files: each side fetches its own, openssl does the handshake."""
         server, client = (install_copy(self.binary, copy) for copy in self.copies)
         before = self.handshake(server, client, "first")
-        rotated = self.rotate_files()
+        rotated = self.rotate()
         require(self.handshake(server, client, "second") != before, "the server still shows its old certificate")
         self.step("rotate --all", f"{rotated}; a new connection shows a new serial")
-
-    def rotate_files(self):
-        begun = time.monotonic()
-        done = self.agent.command("rotate", "--all")
-        require(done.returncode == 0, f"rotate ended with {done.returncode}: {done.stderr}")
-        return f"2 rotated in {(time.monotonic() - begun) * 1000:.0f} ms"
 
     def fetch(self, binary, uid, folder):
         folder.mkdir()
