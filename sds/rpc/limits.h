@@ -25,6 +25,8 @@ struct Limits {
   std::size_t buffered_bytes = std::size_t{64} * 1024 * 1024;
   // A client that does not complete preface and SETTINGS in this time is closed.
   std::chrono::milliseconds preface_timeout{2000};
+  // A client that begins a frame or a message and then is silent for this long is closed.
+  std::chrono::milliseconds half_sent_timeout{30000};
   // Budgets per connection and second (burst ten times that); beyond it the connection is closed
   // with ENHANCE_YOUR_CALM.
   std::size_t pings_per_second = 10;

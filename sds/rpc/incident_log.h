@@ -1,0 +1,31 @@
+// One log line for each connection that is refused or closed for cause, as long as they are few:
+// a client must not be able to fill the disk. What was left out is counted in the next line.
+// Thread: loop.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <string_view>
+
+#include "sds/rpc/token_bucket.h"
+
+namespace nodepilot {
+
+class IncidentLog {
+ public:
+  explicit IncidentLog(std::string socket) : socket_(std::move(socket)) {}
+
+  // pid 0: not known.
+  void write(std::string_view event, pid_t pid, uid_t uid, std::string_view reason,
+             TokenBucket::Instant now);
+
+  std::size_t suppressed() const { return suppressed_; }
+
+ private:
+  const std::string socket_;
+  TokenBucket budget_{5, 50};
+  std::size_t suppressed_ = 0;
+};
+
+}  // namespace nodepilot
