@@ -15,8 +15,8 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::size_t kMaxErrors = 100;
-// sun_path holds 107 bytes and a NUL; the listener adds a suffix while it replaces a socket.
-constexpr std::size_t kMaxSocketPathBytes = 90;
+// sun_path holds 108 bytes with its NUL; the listener binds PATH.new and renames it.
+constexpr std::size_t kMaxSocketPathBytes = 103;
 // An SVID that is renewed later than this may end before a slow CA has answered.
 constexpr double kLatestRotation = 0.95;
 

@@ -406,8 +406,8 @@ TEST_CASE("the admin socket and the state never lie in the public directory") {
 }
 
 TEST_CASE("a socket path must fit into a socket address") {
-  CHECK(errors_of(with("listen: { path: /" + std::string(90, 'a') + "/s }\n")) ==
-        "a.yaml:5:17: listen.path: must be at most 90 bytes, got 93\n");
+  CHECK(errors_of(with("listen: { path: /" + std::string(103, 'a') + "/s }\n")) ==
+        "a.yaml:5:17: listen.path: must be at most 103 bytes, got 106\n");
 }
 
 TEST_CASE("a rotation that would come too late is refused") {
