@@ -1,0 +1,65 @@
+// The command line, read into one struct for each command. Thread: any.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <tl/expected.hpp>
+#include <variant>
+#include <vector>
+
+#include "agent/base/log.h"
+#include "agent/base/time.h"
+#include "agent/cli/exit_code.h"
+#include "agent/endpoint_address.h"
+
+namespace nodepilot {
+
+struct RunOptions {
+  std::filesystem::path config;
+  bool dev = false;
+  // Only with dev:
+  std::optional<std::filesystem::path> dev_dir;
+  std::optional<std::chrono::seconds> ttl;
+  std::vector<std::string> identities;  // ID=SELECTOR[,SELECTOR...]
+
+  std::optional<log::Level> log_level;
+  std::optional<log::Format> log_format;
+};
+
+struct ValidateOptions {
+  std::filesystem::path config;
+};
+
+struct StatusOptions {
+  EndpointAddress admin;
+  bool json = false;
+};
+
+struct RotateOptions {
+  EndpointAddress admin;
+  bool json = false;
+  std::vector<std::string> ids;
+  bool all = false;
+  Duration wait{0};
+};
+
+struct FetchX509Options {
+  enum class Format { kPretty, kJson, kPem };
+
+  EndpointAddress endpoint;
+  std::optional<std::filesystem::path> write;
+  Duration timeout = std::chrono::seconds(5);
+  Format format = Format::kPretty;
+};
+
+struct VersionOptions {};
+
+using Command = std::variant<RunOptions, ValidateOptions, StatusOptions, RotateOptions,
+                             FetchX509Options, VersionOptions>;
+
+// If there is nothing to execute (help was asked for, wrong usage) what is to be said has been
+// printed, and the code is what to end with.
+tl::expected<Command, ExitCode> parse_command_line(int argc, const char* const* argv);
+
+}  // namespace nodepilot
