@@ -20,6 +20,8 @@ struct Certificate::Parsed {
   std::vector<std::string> uri_sans;
   std::vector<std::string> dns_sans;
   bool has_other_sans = false;
+
+  void read_sans();
 };
 
 namespace {
@@ -38,15 +40,6 @@ expected<Time> read_time(const ASN1_TIME* time, const char* field) {
 expected<Validity> read_validity(const X509* x509) {
   return Validity{TRY(read_time(X509_get0_notBefore(x509), "notBefore")),
                   TRY(read_time(X509_get0_notAfter(x509), "notAfter"))};
-}
-
-expected<GeneralNamesPtr> read_sans(const X509* x509) {
-  int critical = 0;  // -1: no such extension, -2: more than one
-  GeneralNamesPtr names(static_cast<GENERAL_NAMES*>(
-      X509_get_ext_d2i(x509, NID_subject_alt_name, &critical, nullptr)));
-  if (names || critical == -1) return names;
-  ERR_clear_error();
-  return fail(Code::kInvalidArgument, "certificate: malformed or repeated subjectAltName");
 }
 
 // By length: a name may hold NUL, and its comparison must not stop there.
@@ -97,11 +90,27 @@ std::size_t count_begin_lines(std::string_view pem) {
 
 }  // namespace
 
+void Certificate::Parsed::read_sans() {
+  GeneralNamesPtr names(static_cast<GENERAL_NAMES*>(
+      X509_get_ext_d2i(x509.get(), NID_subject_alt_name, nullptr, nullptr)));
+  for (int i = 0; i < sk_GENERAL_NAME_num(names.get()); ++i) {
+    const GENERAL_NAME* name = sk_GENERAL_NAME_value(names.get(), i);
+    if (name->type == GEN_URI) {
+      uri_sans.push_back(text_of(name->d.uniformResourceIdentifier));
+    } else if (name->type == GEN_DNS) {
+      dns_sans.push_back(text_of(name->d.dNSName));
+    } else {
+      has_other_sans = true;
+    }
+  }
+}
+
 expected<Certificate> Certificate::parse_der(std::string_view der) {
   if (der.size() > kMaxCertificateBytes) {
     return fail(Code::kInvalidArgument, fmt::format("certificate: {} bytes, at most {} are allowed",
                                                     der.size(), kMaxCertificateBytes));
   }
+  ERR_clear_error();
   const unsigned char* in = bytes_of(der);
   auto parsed = std::make_shared<Parsed>();
   parsed->x509.reset(d2i_X509(nullptr, &in, static_cast<long>(der.size())));
@@ -113,20 +122,10 @@ expected<Certificate> Certificate::parse_der(std::string_view der) {
   parsed->der = der;
   TRY(check_key(x509));
   if ((X509_get_extension_flags(x509) & EXFLAG_INVALID) != 0) {
-    return fail_openssl(Code::kInvalidArgument, "certificate: malformed extensions");
+    return fail_openssl(Code::kInvalidArgument, "certificate: malformed or repeated extensions");
   }
   parsed->validity = TRY(read_validity(x509));
-  auto sans = TRY(read_sans(x509));
-  for (int i = 0; i < sk_GENERAL_NAME_num(sans.get()); ++i) {
-    const GENERAL_NAME* name = sk_GENERAL_NAME_value(sans.get(), i);
-    if (name->type == GEN_URI) {
-      parsed->uri_sans.push_back(text_of(name->d.uniformResourceIdentifier));
-    } else if (name->type == GEN_DNS) {
-      parsed->dns_sans.push_back(text_of(name->d.dNSName));
-    } else {
-      parsed->has_other_sans = true;
-    }
-  }
+  parsed->read_sans();
   return Certificate(std::move(parsed));
 }
 

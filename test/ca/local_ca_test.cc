@@ -212,6 +212,7 @@ TEST_CASE("several threads sign at once") {
   std::array<bool, 4> good{};
 
   std::vector<std::thread> threads;
+  threads.reserve(good.size());
   for (bool& is_good : good) {
     threads.emplace_back([&] {
       for (int i = 0; i < 20; ++i) {
@@ -419,6 +420,15 @@ TEST_CASE("certificates that cannot sign for this trust domain are refused") {
   CHECK(has(refusal([](Recipe& r) { r.validity.not_before = noon() + 1h; }), "not yet valid"));
   CHECK(has(refusal([](Recipe& r) { r.name_constraints = "permitted;URI:example.com"; }),
             "permitted subtree"));
+}
+
+TEST_CASE("a leaf that the operator gives for a CA is refused") {
+  Rig rig;
+  TestCa root = TestCa::root();
+  Certificate leaf = root.leaf(rig.key, "spiffe://example.org/web");
+
+  CHECK(has(rig.refusal_of_given(rig.key, {leaf, root.certificate}),
+            "the first certificate is not a CA's"));
 }
 
 TEST_CASE("an intermediate whose ID has a path is refused") {

@@ -168,6 +168,18 @@ TEST_CASE("a key file cut short anywhere is refused") {
   }
 }
 
+TEST_CASE("bytes after the DER of a key are refused") {
+  auto der = PrivateKey::generate().value().pkcs8_der();
+  der.push_back(0);
+  BioPtr bio(BIO_new(BIO_s_mem()), BIO_free_all);
+  PEM_write_bio(bio.get(), "PRIVATE KEY", "", der.data(), static_cast<long>(der.size()));
+
+  auto parsed = PrivateKey::parse_pem(secret(text_of(bio.get())));
+
+  REQUIRE_FALSE(parsed.has_value());
+  CHECK(parsed.error().message == "private key: bytes after its DER");
+}
+
 TEST_CASE("a key text larger than the bound is refused") {
   SecretBytes pem(kMaxPrivateKeyPemBytes + 1, 'a');
 

@@ -33,6 +33,7 @@ struct Recipe {
   std::string key_usage = "critical,digitalSignature";
   std::string extended_key_usage = "serverAuth,clientAuth";
   std::string name_constraints;
+  std::string comment;  // an extension that means nothing to a verifier
   Validity validity{noon() - std::chrono::hours(1), noon() + std::chrono::hours(1)};
   const EVP_MD* digest = EVP_sha256();
 
@@ -98,6 +99,7 @@ inline std::string make_der(const Recipe& recipe, EVP_PKEY* subject_key, EVP_PKE
   add_extension(x509.get(), parent, NID_key_usage, recipe.key_usage);
   add_extension(x509.get(), parent, NID_ext_key_usage, recipe.extended_key_usage);
   add_extension(x509.get(), parent, NID_name_constraints, recipe.name_constraints);
+  add_extension(x509.get(), parent, NID_netscape_comment, recipe.comment);
   add_sans(x509.get(), recipe);
   X509_sign(x509.get(), issuer_key, recipe.digest);
   unsigned char* der = nullptr;

@@ -206,7 +206,7 @@ TEST_CASE("an expired leaf is refused, also at the very instant of its end") {
   };
 
   CHECK(has(refusal(noon() - 1s), "expired at 2026-03-01T11:59:59Z; it is 2026-03-01T12:00:00Z"));
-  CHECK(has(refusal(noon()), "expired"));
+  CHECK(has(refusal(noon()), "the leaf expired at 2026-03-01T12:00:00Z"));
   CHECK(refusal(noon() + 1s) == "accepted");
 }
 
@@ -341,6 +341,13 @@ TEST_CASE("a forged signature is refused") {
 
   REQUIRE_FALSE(svid.has_value());
   CHECK(has(svid.error().message, "signature"));
+}
+
+TEST_CASE("an unknown critical extension is refused, one that is not critical is not") {
+  Answer answer;
+
+  CHECK(has(answer.refusal([](Recipe& r) { r.comment = "critical,x"; }), "critical extension"));
+  CHECK(answer.refusal([](Recipe& r) { r.comment = "x"; }) == "accepted");
 }
 
 TEST_CASE("a SHA-1 signature is refused") {
