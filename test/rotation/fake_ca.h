@@ -27,7 +27,6 @@ class FakeCa : public CertificateAuthority {
   void recover() { failure_.reset(); }
   // Only sign() for this SPIFFE ID fails.
   void refuse(const std::string& spiffe_id) { refused_.insert(spiffe_id); }
-  void accept(const std::string& spiffe_id) { refused_.erase(spiffe_id); }
   // Leaves carry this ID, whatever was asked for.
   void answer_with_id(const std::string& spiffe_id) { wrong_id_ = spiffe_id; }
   // How far off notBefore is: negative is back-dated.
@@ -37,11 +36,8 @@ class FakeCa : public CertificateAuthority {
 
   // Signs with a new root from now on. bundle() tells the new one alone.
   void change_root();
-  // bundle() goes on telling what it told so far.
-  void hide_new_roots() { told_ = roots_; }
-  void reveal_new_roots() { told_.reset(); }
-  // bundle() tells all roots there ever were.
-  void tell_old_roots_too() { tells_all_ = true; }
+  // bundle() goes on telling the root of now, whatever signs.
+  void hide_new_roots() { told_ = roots_.back(); }
 
   std::size_t signs() const { return signs_; }
   std::size_t signs_for(const std::string& spiffe_id) const;
@@ -52,8 +48,7 @@ class FakeCa : public CertificateAuthority {
   const Clock& clock_;
   std::vector<PrivateKey> keys_;
   std::vector<Certificate> roots_;  // the last one signs
-  std::optional<std::vector<Certificate>> told_;
-  bool tells_all_ = false;
+  std::optional<Certificate> told_;
   std::optional<Code> failure_;
   std::set<std::string> refused_;
   std::optional<std::string> wrong_id_;
