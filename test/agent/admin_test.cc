@@ -1,0 +1,210 @@
+#include "agent/admin.h"
+
+#include <doctest/doctest.h>
+
+#include "proto/nodepilot/admin.pb.h"
+#include "test/rotation/rig.h"
+#include "test/sds/kit.h"
+
+namespace nodepilot {
+namespace {
+
+namespace pb = admin::v1;
+using testing::TestCall;
+
+struct AdminRig : Rig {
+  explicit AdminRig(int entries) : Rig(entries) {}
+
+  TestCall call(const std::string& method) const {
+    return {methods, "/nodepilot.admin.v1.Admin/" + method};
+  }
+
+  pb::GetStatusResponse status() const {
+    auto asked = call("GetStatus");
+    asked.write(pb::GetStatusRequest());
+    return asked.read<pb::GetStatusResponse>();
+  }
+
+  Methods methods = admin_methods({.clock = clock,
+                                   .store = store,
+                                   .rotator = rotator,
+                                   .trust_domain = "td",
+                                   .ca_name = "fake",
+                                   .started_at = clock.now(),
+                                   .connections = [] { return std::size_t{7}; }});
+};
+
+pb::RotateRequest ask(const std::string& id, Duration wait = Duration(0)) {
+  pb::RotateRequest request;
+  request.add_spiffe_ids(id);
+  request.set_wait_ms(wait.count());
+  return request;
+}
+
+TEST_CASE("status tells every identity, asked for or not") {
+  AdminRig rig(2);
+  auto watcher = rig.watch(0);
+  rig.ca.fail_with(Code::kUnavailable);
+
+  auto status = rig.status();
+
+  REQUIRE(status.identities_size() == 2);
+  CHECK(status.identities(0).state() == pb::IdentityStatus::ACTIVE);
+  CHECK(status.identities(0).serial() == watcher->serial());
+  CHECK(status.identities(0).rotates_at() > status.now());
+  CHECK(status.identities(1).state() == pb::IdentityStatus::IDLE);
+  CHECK(status.roots_size() == 1);
+  CHECK(status.connections() == 7);
+  CHECK(status.ca().last_error().empty());
+}
+
+TEST_CASE("status tells why an identity is missing and how often it failed") {
+  AdminRig rig(1);
+  rig.ca.fail_with(Code::kUnavailable);
+  auto watcher = rig.watch(0);
+
+  auto status = rig.status();
+
+  CHECK(status.identities(0).state() == pb::IdentityStatus::RETRYING);
+  CHECK(status.identities(0).failures() == 1);
+  CHECK_FALSE(status.identities(0).last_error().empty());
+  CHECK(status.identities(0).last_error() == status.ca().last_error());
+}
+
+TEST_CASE("a rotation answers with the old and the new serial") {
+  AdminRig rig(1);
+  auto watcher = rig.watch(0);
+  std::string before = watcher->serial();
+  auto call = rig.call("Rotate");
+
+  call.write(ask("spiffe://td/0"));
+
+  auto answer = call.read<pb::RotateResponse>();
+  CHECK(call.code() == Code::kOk);
+  REQUIRE(answer.rotations_size() == 1);
+  CHECK(answer.rotations(0).old_serial() == before);
+  CHECK(answer.rotations(0).new_serial() == watcher->serial());
+  CHECK(before != watcher->serial());
+}
+
+TEST_CASE("a rotation that waits answers when the last stream took the new SVID") {
+  AdminRig rig(1);
+  auto watcher = rig.watch(0);
+  watcher->subscription->sent("e0");
+  auto call = rig.call("Rotate");
+
+  call.write(ask("spiffe://td/0", seconds(10)));
+  CHECK_FALSE(call.has_message());
+  watcher->subscription->took("e0", watcher->serial());
+
+  auto answer = call.read<pb::RotateResponse>();
+  CHECK(answer.rotations(0).streams() == 1);
+  CHECK(answer.rotations(0).streams_current() == 1);
+}
+
+TEST_CASE("a rotation that waits in vain answers when the time is over") {
+  AdminRig rig(1);
+  auto watcher = rig.watch(0);
+  watcher->subscription->sent("e0");
+  auto call = rig.call("Rotate");
+  call.write(ask("spiffe://td/0", seconds(10)));
+
+  rig.clock.advance(seconds(10));
+
+  auto answer = call.read<pb::RotateResponse>();
+  CHECK(answer.rotations(0).streams() == 1);
+  CHECK(answer.rotations(0).streams_current() == 0);
+}
+
+TEST_CASE("a rotation does not wait for a stream that has gone") {
+  AdminRig rig(1);
+  auto staying = rig.watch(0);
+  auto leaving = rig.watch(0);
+  leaving->subscription->sent("e0");
+  auto call = rig.call("Rotate");
+  call.write(ask("spiffe://td/0", seconds(10)));
+
+  leaving->leave();
+
+  CHECK(call.has_message());
+}
+
+TEST_CASE("a rotation that fails says why and keeps what is served") {
+  AdminRig rig(1);
+  auto watcher = rig.watch(0);
+  std::string before = watcher->serial();
+  rig.ca.fail_with(Code::kUnavailable);
+  auto call = rig.call("Rotate");
+
+  call.write(ask("spiffe://td/0"));
+
+  auto answer = call.read<pb::RotateResponse>();
+  CHECK_FALSE(answer.rotations(0).error().empty());
+  CHECK(answer.rotations(0).new_serial().empty());
+  CHECK(watcher->serial() == before);
+}
+
+TEST_CASE("all means every identity that is in use") {
+  AdminRig rig(3);
+  auto watchers = rig.watch_all(2);
+  auto call = rig.call("Rotate");
+  pb::RotateRequest request;
+  request.set_all(true);
+
+  call.write(request);
+
+  CHECK(call.read<pb::RotateResponse>().rotations_size() == 2);
+}
+
+TEST_CASE("an identity that is unknown or not in use is refused by name") {
+  AdminRig rig(1);
+  for (std::string id : {"spiffe://td/0", "spiffe://td/other", "nonsense"}) {
+    auto call = rig.call("Rotate");
+
+    call.write(ask(id));
+
+    CHECK(call.code() == Code::kNotFound);
+    CHECK(call.status()->message.find(id) != std::string::npos);
+  }
+}
+
+TEST_CASE("naming identities and asking for all, or neither, is refused") {
+  AdminRig rig(1);
+  auto both = ask("spiffe://td/0");
+  both.set_all(true);
+  for (const auto& request : {both, pb::RotateRequest()}) {
+    auto call = rig.call("Rotate");
+
+    call.write(request);
+
+    CHECK(call.code() == Code::kInvalidArgument);
+  }
+}
+
+TEST_CASE("a client that hangs up during a rotation harms nothing") {
+  AdminRig rig(1);
+  auto watcher = rig.watch(0);
+  rig.workers.hold();
+  auto call = rig.call("Rotate");
+  call.write(ask("spiffe://td/0", seconds(10)));
+
+  call.hang_up();
+  rig.workers.release();
+  rig.clock.advance(seconds(20));
+
+  CHECK(watcher->updates.size() == 1);
+}
+
+TEST_CASE("bytes that are no request are refused") {
+  AdminRig rig(1);
+  for (const char* method : {"GetStatus", "Rotate"}) {
+    auto call = rig.call(method);
+
+    call.write_bytes("\xff\xff\xff");
+
+    CHECK(call.code() == Code::kInvalidArgument);
+  }
+}
+
+}  // namespace
+}  // namespace nodepilot
