@@ -104,6 +104,7 @@ class X509Stream : public CallerStream {
   }
 
   void lose_patience() {
+    if (ended()) return;
     UpdatePtr update = subscription()->latest();
     if (profile_.has_content(*update)) return publish(std::move(update));
     give_up(*update);

@@ -288,6 +288,21 @@ TEST_CASE("a request that does not parse ends the stream") {
   }
 }
 
+TEST_CASE("what comes after the end of a stream is ignored") {
+  Rig rig({make_entry("web")});
+  rig.install("web");
+  auto call = open(rig);
+  call->write(request({"default"}));
+  auto response = call->read<DiscoveryResponse>();
+  call->write_bytes("garbage");
+
+  call->write(ack(response, {"default", "ROOTCA"}));
+  rig.install("web");
+
+  CHECK(call->code() == Code::kInvalidArgument);
+  CHECK(call->sends() == 1);
+}
+
 TEST_CASE("too many names end the stream") {
   Rig rig({make_entry("web")});
   std::vector<std::string> names;

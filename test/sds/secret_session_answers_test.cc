@@ -172,6 +172,21 @@ TEST_CASE("what was rejected is sent again when the set of names changes") {
   CHECK(client.next().empty());
 }
 
+TEST_CASE("a rejection is about the resources of its response only") {
+  Client client;
+  WorkloadUpdate world = make_update(client.ca, {make_entry("web"), make_entry("db")});
+  client.update(world);
+  client.ask({kWeb, kDb});
+  client.next();
+  client.ack({kWeb, kDb});
+  client.renew(world, 1);
+  client.next();
+
+  client.nack({kWeb, kDb, "default"});
+
+  CHECK(client.next() == Names{"default", kDb});
+}
+
 TEST_CASE("changed roots go first and certificates follow the answer") {
   Client client;
   WorkloadUpdate world = make_update(client.ca, {make_entry("web")});
