@@ -48,8 +48,7 @@ Connection::Connection(std::shared_ptr<ServerContext> context, std::shared_ptr<c
       ticket_(std::move(ticket)),
       session_(*this, context_->limits),
       flood_guard_(context_->limits),
-      new_streams_(context_->limits.new_streams_per_second,
-                   context_->limits.new_streams_per_second),
+      requests_(context_->limits.new_streams_per_second, context_->limits.new_streams_per_second),
       socket_(context_->loop.io()),
       pidfd_(context_->loop.io()),
       timer_(context_->loop.io()),
@@ -78,6 +77,7 @@ template <class Step>
 void Connection::turn(Step step) {
   auto self = shared_from_this();  // close() may drop every other reference
   if (fate_ == Fate::kClosed) return;
+  if (busy_) return step();  // a handler drains its own listener
   now_ = std::chrono::steady_clock::now();
   busy_ = true;
   step();
@@ -165,7 +165,7 @@ Stream* Connection::find(std::int32_t stream) {
 
 void Connection::on_headers_begin(bool request) {
   head_.emplace(context_->limits.header_bytes);
-  if (request) new_streams_.borrow(now_);
+  if (request) charge();
 }
 
 bool Connection::on_header(std::string_view name, std::string_view value) {
@@ -175,7 +175,9 @@ bool Connection::on_header(std::string_view name, std::string_view value) {
 void Connection::on_request(std::int32_t stream) {
   RequestHead head = std::move(*head_);
   head_.reset();
-  if (fate_ == Fate::kServing && same_peer()) begin_call(stream, head);
+  if (fate_ != Fate::kServing) return;
+  peer_checked_ = peer_checked_ || same_peer();
+  if (peer_checked_) begin_call(stream, head);
 }
 
 void Connection::begin_call(std::int32_t stream, RequestHead& head) {
@@ -272,6 +274,7 @@ void Connection::on_violation(std::string_view what) {
 void Connection::read() {
   auto bytes = receive();
   if (!bytes) return;
+  peer_checked_ = false;
   boundary_.read(*bytes);
   auto taken = session_.receive(*bytes);
   if (!taken) abandon("protocol violation: " + taken.error().message);
@@ -339,7 +342,7 @@ void Connection::watch_peer() {
 bool Connection::may_read() const {
   // Too fast a client waits; it is not punished.
   bool answers_pile_up = !output_.empty() && session_.waiting_frames() >= kWaitingFrames;
-  return session_.wants_input() && new_streams_.paid() <= now_ && !answers_pile_up;
+  return session_.wants_input() && requests_.paid() <= now_ && !answers_pile_up;
 }
 
 void Connection::wait_for_socket() {
@@ -376,7 +379,7 @@ void Connection::arm_timer() {
   if (!greeted_) due = std::min(due, born_ + limits.preface_timeout);
   if (!output_.empty()) due = std::min(due, progress_ + limits.write_stall_timeout);
   if (half_received_ && reading_) due = std::min(due, heard_ + limits.half_sent_timeout);
-  if (new_streams_.paid() > now_) due = std::min(due, new_streams_.paid());
+  if (requests_.paid() > now_) due = std::min(due, requests_.paid());
   if (due >= timer_due_) return;  // it fires early enough, and then looks again
   timer_due_ = due;
   timer_.expires_at(due);

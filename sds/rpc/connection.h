@@ -50,6 +50,8 @@ class Connection : public std::enable_shared_from_this<Connection>, private Http
   void abandon(std::string reason);
   // The call is over but for what still goes out.
   void finished(std::int32_t stream);
+  // The client had us do a call's worth of work: counts against its rate.
+  void charge() { requests_.borrow(now_); }
   // Whether the peer is still who it was; abandons the connection if not.
   bool same_peer();
   std::unique_ptr<boost::asio::steady_timer> make_deadline(std::int32_t stream,
@@ -72,6 +74,7 @@ class Connection : public std::enable_shared_from_this<Connection>, private Http
   void on_half_close(std::int32_t stream) override;
   void on_stream_close(std::int32_t stream) override;
   void on_control_frame(ControlFrame frame) override;
+  void on_refused_stream() override { charge(); }
   void on_reply_frame() override { flood_guard_.reply_sent(); }
   void on_violation(std::string_view what) override;
   Body next_body(std::int32_t stream, std::size_t max) override;
@@ -113,7 +116,7 @@ class Connection : public std::enable_shared_from_this<Connection>, private Http
   std::vector<std::int32_t> finished_;
   FrameBoundary boundary_;
   FloodGuard flood_guard_;
-  TokenBucket new_streams_;
+  TokenBucket requests_;
 
   OutputQueue output_;
   std::vector<std::int32_t> sent_;  // streams to tell that their message is with the kernel
@@ -134,6 +137,7 @@ class Connection : public std::enable_shared_from_this<Connection>, private Http
   bool kicked_ = false;
   bool reading_ = false;
   bool writing_ = false;
+  bool peer_checked_ = false;   // since the last read: once is enough for all that came with it
   bool greeted_ = false;        // preface and SETTINGS have come
   bool half_received_ = false;  // a frame or a message has begun and not ended
   bool draining_ = false;

@@ -126,6 +126,9 @@ struct Http2Session::Callbacks {
       case NGHTTP2_DATA:
         events.on_reply_frame();
         break;
+      case NGHTTP2_RST_STREAM:
+        if (frame->rst_stream.error_code == NGHTTP2_REFUSED_STREAM) events.on_refused_stream();
+        break;
       case NGHTTP2_GOAWAY:
         if (frame->goaway.error_code != NGHTTP2_NO_ERROR) {
           events.on_violation(nghttp2_http2_strerror(frame->goaway.error_code));

@@ -48,6 +48,8 @@ class Http2Session {
     virtual void on_stream_close(std::int32_t stream) = 0;
 
     virtual void on_control_frame(ControlFrame frame) = 0;
+    // A stream beyond the limit was reset; no other event tells of it.
+    virtual void on_refused_stream() = 0;
     // HEADERS or DATA have gone out.
     virtual void on_reply_frame() = 0;
     // The client broke the protocol, and GOAWAY has gone out.

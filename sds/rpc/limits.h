@@ -13,7 +13,8 @@ struct Limits {
   std::size_t connections_per_uid = 2048;
   // Announced in SETTINGS; a stream beyond it is refused (REFUSED_STREAM, safe to retry).
   std::size_t streams_per_connection = 100;
-  // Beyond it we stop reading the connection until the rate is met: legal clients are only delayed.
+  // By connection; a message of a call that takes many counts as a stream. Beyond it we stop
+  // reading the connection until the rate is met: legal clients are only delayed.
   std::size_t new_streams_per_second = 1000;
   // Counted by us as name + value + 32 for each header field; beyond it the call is refused.
   std::size_t header_bytes = std::size_t{16} * 1024;

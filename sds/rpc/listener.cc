@@ -18,8 +18,7 @@ namespace asio = boost::asio;
 using asio::posix::stream_descriptor;
 
 constexpr std::chrono::milliseconds kBackOff{20};
-constexpr std::chrono::seconds kPathCheck{5};
-constexpr int kAcceptsPerTurn = 32;  // those that are served already get their turn, too
+constexpr int kAcceptsPerTurn = 8;  // those that are served already get their turn, too
 
 Fd spare_descriptor() { return Fd(::open("/dev/null", O_RDONLY | O_CLOEXEC)); }
 
@@ -37,6 +36,7 @@ class SocketListener final : public Listener {
   SocketListener(Loop& loop, Options& options, Methods methods, SocketPath path)
       : context_(std::make_shared<ServerContext>(loop, options.name, options.limits,
                                                  std::move(methods))),
+        path_check_every_(options.path_check),
         path_(std::move(path)),
         socket_(loop.io()),
         back_off_(loop.io()),
@@ -68,7 +68,7 @@ class SocketListener final : public Listener {
   template <class Step>
   auto later(Step step) {
     return [this, alive = std::weak_ptr(alive_), step](const boost::system::error_code& error) {
-      if (!error && !alive.expired()) step();
+      if (error != asio::error::operation_aborted && !alive.expired()) step();
     };
   }
 
@@ -82,11 +82,14 @@ class SocketListener final : public Listener {
   void watch_path();
   void drained();
 
+  // Constant after construction.
   const std::shared_ptr<ServerContext> context_;
+  const Duration path_check_every_;
 
   // Loop only.
   SocketPath path_;
   stream_descriptor socket_;
+  bool waiting_ = false;           // for the socket to have a connection
   Fd spare_ = spare_descriptor();  // given up for a moment to accept, and close, one too many
   asio::steady_timer back_off_;
   asio::steady_timer path_check_;
@@ -103,15 +106,18 @@ expected<void> SocketListener::listen() {
   socket_.assign(fresh.get(), error);
   if (error) return fail(Code::kResourceExhausted, "watch the socket: " + error.message());
   fresh.release();
+  waiting_ = false;
   wait();
   return {};
 }
 
 void SocketListener::wait() {
+  if (std::exchange(waiting_, true)) return;
   socket_.async_wait(stream_descriptor::wait_read, later([this] { accept_some(); }));
 }
 
 void SocketListener::accept_some() {
+  waiting_ = false;
   for (int i = 0; i < kAcceptsPerTurn; ++i) {
     if (accept_one()) continue;
     int error = errno;
@@ -165,7 +171,7 @@ expected<void> SocketListener::try_serve(Fd socket, uid_t uid) {
 
 // Somebody may remove the socket, or put another in its place: take the path back.
 void SocketListener::watch_path() {
-  path_check_.expires_after(kPathCheck);
+  path_check_.expires_after(path_check_every_);
   path_check_.async_wait(later([this] {
     if (!path_.is_ours()) {
       auto again = listen();

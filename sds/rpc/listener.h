@@ -19,6 +19,8 @@ class Listener {
     mode_t mode = 0666;
     Limits limits;
     const char* name = "public";  // for log lines
+    // How often to see whether PATH is still ours, and to take it back if not.
+    Duration path_check = std::chrono::seconds(5);
   };
 
   // Takes the path: locks PATH.lock (a live holder is kFailedPrecondition and is left alone), binds

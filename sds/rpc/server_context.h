@@ -36,7 +36,7 @@ struct ServerContext {
   IncidentLog incidents;
   std::function<void(Connection&)> on_closed;
   // What was read last, on its way into a session: one buffer for all, since only one reads.
-  std::array<char, std::size_t{64} * 1024> input{};
+  std::array<char, std::size_t{16} * 1024> input{};
 };
 
 }  // namespace nodepilot

@@ -63,6 +63,7 @@ void Stream::on_data(std::string_view bytes) {
 
 void Stream::take(std::string_view message) {
   if (method_.requests == Method::Requests::kMany) {
+    connection_.charge();
     handler_->on_message(message);
   } else if (request_) {
     finish(Status(Code::kInvalidArgument, "a second message came; this method takes one"));

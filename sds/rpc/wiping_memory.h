@@ -1,5 +1,6 @@
-// Memory for nghttp2 that is wiped before it is given back: what passes through its buffers may
-// be a key or a token. Thread: any.
+// Memory for nghttp2 that is wiped before it is given back: header fields may hold a token, and
+// what nghttp2 keeps is not ours to look after. Keys never get there: bodies go out by reference.
+// Thread: any.
 #pragma once
 
 #include <nghttp2/nghttp2.h>

@@ -1,8 +1,11 @@
 // What a local process may try against the socket that every process can reach.
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <csignal>
 
 #include "test/rpc/server_rig.h"
 
@@ -213,16 +216,33 @@ TEST_CASE("a client that opens streams too fast is delayed, and then served in f
   CHECK(std::chrono::steady_clock::now() - start >= 150ms);
 }
 
+TEST_CASE("a flood of messages in one call is slowed down") {
+  ServerRig rig;
+  auto& client = rig.raw();
+  std::string messages;
+  for (int i = 0; i < 1000; ++i) messages += framed("");
+  client.write(greeting() + frame(kHeaders, kEndHeaders, 1, call_headers("/test.T/Mute")));
+  for (int i = 0; i < 100; ++i) client.write(frame(kData, 0, 1, messages));
+
+  rig.settle();
+
+  CHECK(rig.heard.size() >= 1000);
+  CHECK(rig.heard.size() < 10000);
+  CHECK_FALSE(client.closed());
+}
+
 TEST_CASE("streams beyond the limit are refused to a client that never ACKs SETTINGS") {
   ServerRig rig;
   auto& client = rig.raw();
   client.write(greeting());
   std::string headers = call_headers("/test.T/Mute");
-  for (int i = 0; i < 500; ++i) client.write(frame(kHeaders, kEndHeaders, 2 * i + 1, headers));
+  for (int i = 0; i < 20000; ++i) client.write(frame(kHeaders, kEndHeaders, 2 * i + 1, headers));
 
   rig.settle();
 
   CHECK(rig.handlers == 100);
+  CHECK(client.unsent() > 0);  // and slowed down
+  CHECK_FALSE(client.closed());
 }
 
 TEST_CASE("endless headers are cut off") {
@@ -348,6 +368,59 @@ TEST_CASE("a connection ends with the process that made it, though its child kee
 
   CHECK(rig.until([&] { return rig.listener().connections() == 0; }));
   for (int fd : {parent_lives[0], child_lives[0], child_lives[1]}) ::close(fd);
+}
+
+TEST_CASE("a key does not go to a process that has become another program") {
+  ServerRig rig;
+  rig.start();
+  int until_exec[2];
+  REQUIRE(::pipe2(until_exec, O_CLOEXEC) == 0);
+
+  pid_t child = ::fork();
+  if (child == 0) {
+    UnixClient client(rig.path());
+    ::fcntl(client.fd(), F_SETFD, 0);  // the other program gets the socket
+    client.write(greeting() + frame(kHeaders, kEndHeaders, 1, call_headers("/test.T/Watch")) +
+                 frame(kData, kEndStream, 1, framed("")));
+    client.pump();
+    // Lives until it is served and the test ends it.
+    char byte = 0;
+    [[maybe_unused]] ssize_t n = ::read(until_exec[0], &byte, 1);
+    ::execl("/bin/sleep", "sleep", "10", nullptr);
+    ::_exit(1);
+  }
+  REQUIRE(rig.until([&] { return rig.watchers() == 1; }));
+  rig.push("no secret");
+  CHECK(rig.until([&] { return rig.sent == 1; }));
+  CHECK(::write(until_exec[1], "x", 1) == 1);
+  ::close(until_exec[1]);
+  std::string exe;
+  auto is_sleep = [&] {
+    std::error_code ignored;
+    return std::filesystem::read_symlink("/proc/" + std::to_string(child) + "/exe", ignored)
+               .native()
+               .find("test_rpc") == std::string::npos;
+  };
+  CHECK(rig.until(is_sleep));
+
+  rig.push("the key", true);
+
+  CHECK(rig.until([&] { return rig.listener().connections() == 0; }));
+  CHECK(rig.sent == 1);
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  ::close(until_exec[0]);
+}
+
+TEST_CASE("a key goes to the process that connected") {
+  ServerRig rig;
+  auto& client = rig.connect();
+  auto stream = client.call("/test.T/Watch", "");
+  REQUIRE(rig.until([&] { return rig.watchers() == 1; }));
+
+  rig.push("the key", true);
+
+  CHECK(rig.until([&] { return client[stream].messages.size() == 1; }));
 }
 
 TEST_CASE("descriptors that a client passes are not taken") {

@@ -99,6 +99,43 @@ TEST_CASE("out of descriptors, the newest is shed; later ones are served again")
   CHECK(later[stream].status() == 0);
 }
 
+TEST_CASE("a path that somebody removes is put back, earlier connections live on") {
+  ServerRig rig;
+  auto& client = rig.connect();
+  rig.settle();
+
+  fs::remove(rig.path());
+
+  CHECK(rig.until([&] { return fs::exists(rig.path()); }));
+  for (H2Client* each : {&client, &rig.connect()}) {
+    auto stream = each->call("/test.T/Echo", "");
+    CHECK(rig.until([&] { return (*each)[stream].closed; }));
+    CHECK((*each)[stream].status() == 0);
+  }
+}
+
+TEST_CASE("a call may drain the listener that serves it") {
+  ServerRig rig;
+  bool done = false;
+  rig.add({"/test.T/Stop", Method::Requests::kOne, 16384, [&](Call& call) {
+             auto handler = std::make_unique<FunctionHandler>();
+             handler->message = [&](std::string_view) {
+               call.send(make_reply("stopping"));
+               call.finish(Status());
+               rig.listener().drain(10s, [&] { done = true; });
+             };
+             return handler;
+           }});
+  auto& client = rig.connect();
+  auto stream = client.call("/test.T/Stop", "");
+
+  CHECK(rig.until([&] { return done; }));
+
+  CHECK(rig.until([&] { return client.closed(); }));
+  CHECK(client[stream].messages == std::vector<std::string>{"stopping"});
+  CHECK(client[stream].status() == 0);
+}
+
 TEST_CASE("draining ends calls with UNAVAILABLE, then says GOAWAY, then closes") {
   ServerRig rig;
   auto& client = rig.connect();

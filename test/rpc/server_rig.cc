@@ -70,6 +70,7 @@ void ServerRig::start() {
   options.mode = 0600;
   options.limits = limits_;
   options.name = "test";
+  options.path_check = std::chrono::milliseconds(20);
   auto opened = Listener::open(loop_, options, methods_);
   if (!opened) throw std::runtime_error(opened.error().message);
   listener_ = std::move(*opened);
