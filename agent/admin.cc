@@ -190,7 +190,7 @@ class Rotate : public CallHandler {
     EntryState held = context_.store.state(item.entry_id);
     out.set_spiffe_id(held.entry->spiffe_id.str());
     if (!item.outcome) {
-      out.set_error("not issued in time; it goes on in the background");
+      out.set_pending(true);
       return;
     }
     const RotationOutcome& outcome = *item.outcome;

@@ -150,6 +150,9 @@ std::string rotation_line(const pb::Rotation& rotation, bool waited) {
   std::string id = printable(rotation.spiffe_id());
   if (!rotation.error().empty())
     return "failed   " + id + "  " + printable(rotation.error()) + "\n";
+  if (rotation.pending()) {
+    return "pending  " + id + "  not issued in time; it goes on in the background\n";
+  }
   return "rotated  " + short_serial(rotation.old_serial()) + " -> " +
          short_serial(rotation.new_serial()) + "  " + id + "  in " +
          std::to_string(rotation.took_ms()) + "ms; " + taken_text(rotation, waited) + "\n";
@@ -211,7 +214,8 @@ std::string rotation_json(const pb::RotateResponse& response) {
                          {"error", text_json(rotation.error())},
                          {"streams", rotation.streams()},
                          {"streams_current", rotation.streams_current()},
-                         {"took_ms", rotation.took_ms()}});
+                         {"took_ms", rotation.took_ms()},
+                         {"pending", rotation.pending()}});
   }
   return dump({{"version", 1}, {"rotations", rotations}});
 }

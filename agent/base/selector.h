@@ -19,7 +19,6 @@ struct Selector {
   static expected<Selector> parse(std::string_view text);
   std::string str() const { return type + ":" + value; }
 
-  // NOLINTNEXTLINE(modernize-use-nullptr): clang-tidy 14 misreads a defaulted comparison
   friend auto operator<=>(const Selector&, const Selector&) = default;
 };
 

@@ -14,7 +14,7 @@ ExitCode outcome(const admin::v1::RotateResponse& response, bool waited) {
   const auto& all = response.rotations();
   auto failed = [](const auto& rotation) { return !rotation.error().empty(); };
   auto behind = [](const auto& rotation) {
-    return rotation.streams_current() < rotation.streams();
+    return rotation.pending() || rotation.streams_current() < rotation.streams();
   };
   if (std::any_of(all.begin(), all.end(), failed)) return ExitCode::kFailed;
   if (waited && std::any_of(all.begin(), all.end(), behind)) return ExitCode::kTimedOut;

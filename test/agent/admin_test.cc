@@ -116,6 +116,20 @@ TEST_CASE("a rotation that waits in vain answers when the time is over") {
   CHECK(answer.rotations(0).streams_current() == 0);
 }
 
+TEST_CASE("a rotation whose CA does not answer in time is pending, not failed") {
+  AdminRig rig(1);
+  auto watcher = rig.watch(0);
+  rig.workers.hold();
+  auto call = rig.call("Rotate");
+  call.write(ask("spiffe://td/0", seconds(10)));
+
+  rig.clock.advance(seconds(10));
+
+  auto answer = call.read<pb::RotateResponse>();
+  CHECK(answer.rotations(0).pending());
+  CHECK(answer.rotations(0).error().empty());
+}
+
 TEST_CASE("a rotation does not wait for a stream that has gone") {
   AdminRig rig(1);
   auto staying = rig.watch(0);
