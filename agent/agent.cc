@@ -1,5 +1,7 @@
 #include "agent/agent.h"
 
+#include <google/protobuf/stubs/logging.h>
+
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
 #include <memory>
@@ -137,6 +139,8 @@ class Daemon {
 expected<void> run_agent(const Config& config, const std::function<void()>& on_ready) {
   log::configure(config.log_level, config.log_format, ::getenv("JOURNAL_STREAM") != nullptr);
   harden_process();
+  // It would write what hostile clients send to stderr, unescaped.
+  google::protobuf::SetLogHandler(nullptr);
   Loop loop;
   LoopClock clock(loop);
   auto ca = TRY(open_ca(config, clock));
