@@ -73,7 +73,7 @@ class CallHandler {
   virtual void on_message(std::string_view message) = 0;
   // The client sends no more (only Requests::kMany). Default: finish with kOk.
   virtual void on_half_close(Call& call) { call.finish(Status()); }
-  // The message given to send() has gone to the kernel; the next one will replace nothing.
+  // The newest message given to send() has gone to the kernel; the next will replace nothing.
   virtual void on_sent() {}
 };
 

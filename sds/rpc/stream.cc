@@ -87,7 +87,8 @@ void Stream::on_half_close() {
 }
 
 void Stream::on_sent() {
-  if (!status_) handler_->on_sent();
+  --in_transit_;
+  if (!status_ && in_transit_ == 0 && !waiting_.bytes) handler_->on_sent();
 }
 
 void Stream::on_deadline() {
@@ -102,6 +103,7 @@ Body Stream::next_body(std::size_t max) {
     if (waiting_.secret && !connection_.same_peer()) return {Body::State::kRefused};
     sending_ = std::exchange(waiting_, {});
     sent_ = 0;
+    ++in_transit_;
   }
   std::size_t left = sending_.bytes ? sending_.bytes->size() - sent_ : 0;
   std::size_t length = std::min(left, max);

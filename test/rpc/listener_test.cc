@@ -117,13 +117,18 @@ TEST_CASE("a path that somebody removes is put back, earlier connections live on
 TEST_CASE("a call may drain the listener that serves it") {
   ServerRig rig;
   bool done = false;
+  bool within = false;
+  bool destroyed_within = false;
   rig.add({"/test.T/Stop", Method::Requests::kOne, 16384, [&](Call& call) {
              auto handler = std::make_unique<FunctionHandler>();
              handler->message = [&](std::string_view) {
+               within = true;
                call.send(make_reply("stopping"));
                call.finish(Status());
                rig.listener().drain(10s, [&] { done = true; });
+               within = false;
              };
+             handler->destroyed = [&] { destroyed_within = within; };
              return handler;
            }});
   auto& client = rig.connect();
@@ -134,6 +139,7 @@ TEST_CASE("a call may drain the listener that serves it") {
   CHECK(rig.until([&] { return client.closed(); }));
   CHECK(client[stream].messages == std::vector<std::string>{"stopping"});
   CHECK(client[stream].status() == 0);
+  CHECK_FALSE(destroyed_within);
 }
 
 TEST_CASE("draining ends calls with UNAVAILABLE, then says GOAWAY, then closes") {
