@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <fstream>
 
+#include "test/support/temporary_directory.h"
+
 namespace nodepilot {
 namespace {
 
@@ -56,16 +58,6 @@ std::string errors_of(std::string_view yaml) {
   for (const ConfigError& error : config.error()) all += error.str() + "\n";
   return all;
 }
-
-struct TempDir {
-  TempDir() {
-    std::string name = "/tmp/nodepilot-config-XXXXXX";
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  ~TempDir() { std::filesystem::remove_all(path); }
-  std::filesystem::path path;
-};
 
 TEST_CASE("a file that sets everything is read as written") {
   auto config = parse_config(kGood, "good.yaml");
@@ -505,29 +497,29 @@ TEST_CASE("a file cut off or damaged at any byte gives errors or a valid configu
 }
 
 TEST_CASE("a file is read through symbolic links, as a ConfigMap shows it") {
-  TempDir dir;
-  std::ofstream(dir.path / "data.yaml") << kGood;
-  std::filesystem::create_symlink("data.yaml", dir.path / "agent.yaml");
+  TemporaryDirectory dir;
+  std::ofstream(dir.path() / "data.yaml") << kGood;
+  std::filesystem::create_symlink("data.yaml", dir.path() / "agent.yaml");
 
-  auto config = load_config(dir.path / "agent.yaml");
+  auto config = load_config(dir.path() / "agent.yaml");
 
   REQUIRE(config);
   CHECK(config->entries.size() == 3);
 }
 
 TEST_CASE("a file that cannot be read is one error with its name") {
-  TempDir dir;
-  std::string missing = (dir.path / "none.yaml").string();
+  TemporaryDirectory dir;
+  std::string missing = (dir.path() / "none.yaml").string();
 
   auto config = load_config(missing);
-  auto directory = load_config(dir.path);
+  auto directory = load_config(dir.path());
 
   REQUIRE_FALSE(config);
   REQUIRE(config.error().size() == 1);
   CHECK(config.error()[0].str() == missing + ": No such file or directory");
   REQUIRE_FALSE(directory);
   CHECK(directory.error()[0].str() ==
-        dir.path.string() + ": open " + dir.path.string() + ": not a regular file");
+        dir.path().string() + ": open " + dir.path().string() + ": not a regular file");
 }
 
 TEST_CASE("the development configuration lies below one directory and serves one uid") {

@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "test/base/temporary_directory.h"
+#include "test/support/temporary_directory.h"
 
 using namespace nodepilot;
 

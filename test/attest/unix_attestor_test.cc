@@ -12,7 +12,7 @@
 
 #include "agent/base/sha256.h"
 #include "test/attest/client_process.h"
-#include "test/base/temporary_directory.h"
+#include "test/support/temporary_directory.h"
 
 using namespace nodepilot;
 namespace fs = std::filesystem;

@@ -8,7 +8,7 @@
 
 #include <algorithm>
 
-#include "test/base/temporary_directory.h"
+#include "test/support/temporary_directory.h"
 
 using namespace nodepilot;
 namespace fs = std::filesystem;

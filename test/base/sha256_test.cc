@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "agent/base/fd.h"
-#include "test/base/temporary_directory.h"
+#include "test/support/temporary_directory.h"
 
 using namespace nodepilot;
 

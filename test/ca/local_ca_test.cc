@@ -14,6 +14,7 @@
 
 #include "rotation/pki/x509_svid.h"
 #include "test/pki/test_ca.h"
+#include "test/support/temporary_directory.h"
 
 namespace nodepilot {
 namespace {
@@ -56,20 +57,10 @@ Entry entry_for(const std::string& id, std::chrono::seconds ttl = 1h) {
 
 // A directory for the CA's files, and a time of our own.
 struct Rig {
-  fs::path dir = make_dir();
+  TemporaryDirectory directory;
+  fs::path dir = directory.path();
   Time now = noon();
   PrivateKey key = PrivateKey::generate().value();
-
-  Rig() = default;
-  Rig(const Rig&) = delete;
-  Rig& operator=(const Rig&) = delete;
-  ~Rig() { fs::remove_all(dir); }
-
-  static fs::path make_dir() {
-    std::string name = (fs::temp_directory_path() / "local_ca_test.XXXXXX").string();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    return name;
-  }
 
   fs::path own_file() const { return dir / "state" / "local-ca.pem"; }
 

@@ -9,8 +9,8 @@
 
 #include "sds/rpc/listener.h"
 #include "test/rpc/h2_client.h"
-#include "test/rpc/temporary_directory.h"
 #include "test/rpc/unix_client.h"
+#include "test/support/temporary_directory.h"
 
 namespace nodepilot {
 

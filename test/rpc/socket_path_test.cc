@@ -8,7 +8,7 @@
 
 #include <fstream>
 
-#include "test/rpc/temporary_directory.h"
+#include "test/support/temporary_directory.h"
 
 namespace nodepilot {
 namespace {
