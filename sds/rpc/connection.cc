@@ -143,7 +143,6 @@ void Connection::close() {
   timer_.cancel();
   boost::system::error_code ignored;
   socket_.close(ignored);
-  if (pidfd_.is_open()) pidfd_.release();
   std::exchange(streams_, {}).clear();
   output_ = OutputQueue();
   ticket_.release();
