@@ -1,6 +1,6 @@
 // Wipes every heap block before it is given back. Keys pass through protobuf strings, shared reply
 // buffers and the decoders of OpenSSL; wiping at the one place where memory is returned leaves no
-// copy that somebody forgot. The price is a memset for each free, measured in docs/performance.md.
+// copy that somebody forgot. The price is a memset for each free.
 #include "agent/wipe_heap.h"
 
 #include <malloc.h>
