@@ -135,6 +135,7 @@ expected<std::string> ProcDirectory::read(const char* name) const {
     if (length == text.size()) text.resize(text.size() * 2);
   }
   text.resize(length);
+  text.shrink_to_fit();  // each connection keeps the one of its cgroup
   return text;
 }
 
