@@ -68,8 +68,8 @@ class Stream final : public Call {
   Frame sending_;  // has begun to go out
   std::size_t sent_ = 0;
   std::size_t in_transit_ = 0;  // messages that have begun and are not with the kernel
-  bool replying_ = false;  // headers submitted
-  bool idle_ = false;      // nghttp2 waits for resume()
+  bool replying_ = false;       // headers submitted
+  bool idle_ = false;           // nghttp2 waits for resume()
   std::optional<Status> status_;
 
   std::unique_ptr<CallHandler> handler_;  // last: destroyed first, for it uses all of the above
