@@ -51,8 +51,10 @@ install_packages() {
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
 }
 
-# build FOLDER TARGET [CMAKE_ARGUMENT...]; an empty TARGET builds everything.
+# build FOLDER TARGET [CMAKE_ARGUMENT...]; an empty TARGET builds everything. Clones in other folders
+# share what ccache holds.
 build() {
+  local -x CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1
   local folder=$1 target=$2
   shift 2
   cmake -G Ninja -S "$root" -B "$folder" "$@" && ninja -C "$folder" ${target:+"$target"}
