@@ -13,7 +13,9 @@ namespace {
 constexpr Duration kMinTtl = std::chrono::seconds(5);
 constexpr Duration kMaxTtl = std::chrono::hours(24) * 365;
 constexpr std::size_t kMaxHintBytes = 1024;  // Workload API section 8
+constexpr Duration kMaxJwtTtl = std::chrono::hours(24);
 constexpr std::size_t kMaxDnsNames = 100;
+constexpr std::size_t kMaxFederations = 100;
 
 // (uid_t)-1 means "no user" to the kernel.
 constexpr std::uint64_t kMaxUserId = 0xfffffffe;
@@ -57,6 +59,13 @@ constexpr std::array kUnixKinds = {SelectorKind{"uid", true, check_number},
                                    SelectorKind{"supplementary_group", false, check_name},
                                    SelectorKind{"path", true, check_path},
                                    SelectorKind{"sha256", true, check_sha256}};
+
+expected<std::chrono::seconds> parse_ttl_up_to(std::string_view text, Duration longest) {
+  auto ttl = TRY(parse_duration(text, kMinTtl, longest));
+  auto seconds = std::chrono::floor<std::chrono::seconds>(ttl);
+  if (seconds != ttl) return refuse("must be whole seconds, got " + quote(text));
+  return seconds;
+}
 
 std::string kind_of(const Selector& selector) {
   return selector.value.substr(0, selector.value.find(':'));
@@ -116,6 +125,31 @@ std::vector<std::string> decode_dns_names(const YamlValue& list) {
   return names;
 }
 
+std::vector<TrustDomain> decode_federates_with(const YamlValue& list,
+                                               const std::optional<TrustDomain>& own) {
+  std::vector<TrustDomain> trust_domains;
+  for (const YamlValue& item : list.items()) {
+    std::optional<TrustDomain> trust_domain;
+    item.read(trust_domain, TrustDomain::parse);
+    if (!trust_domain) continue;
+    if (trust_domain == own) {
+      item.refuse("must be a foreign trust domain; " + quote(own->name()) + " is our own");
+    } else if (std::count(trust_domains.begin(), trust_domains.end(), *trust_domain) != 0) {
+      item.refuse(quote(trust_domain->name()) + " is listed twice");
+    }
+    trust_domains.push_back(*std::move(trust_domain));
+  }
+  if (trust_domains.size() > kMaxFederations) {
+    list.refuse("must hold at most " + std::to_string(kMaxFederations) + " trust domains, got " +
+                std::to_string(trust_domains.size()));
+  }
+  return trust_domains;
+}
+
+expected<std::chrono::seconds> parse_jwt_ttl(std::string_view text) {
+  return parse_ttl_up_to(text, kMaxJwtTtl);
+}
+
 expected<std::string> parse_hint(std::string_view text) {
   auto is_control = [](unsigned char c) { return c < 0x20 || c == 0x7f; };
   if (std::any_of(text.begin(), text.end(), is_control)) {
@@ -141,13 +175,21 @@ std::optional<Entry> decode_entry(const YamlValue& value,
   YamlMapping x509 = identity.mapping("x509");
   x509.read("ttl", ttl, parse_ttl);
   if (auto list = x509.find("dns_names")) dns_names = decode_dns_names(*list);
+  std::chrono::seconds jwt_ttl = kDefaultJwtTtl;
+  identity.mapping("jwt").read("ttl", jwt_ttl, parse_jwt_ttl);
+  std::vector<TrustDomain> federates_with;
+  if (auto list = identity.find("federates_with")) {
+    federates_with = decode_federates_with(*list, trust_domain);
+  }
   if (!id || match.empty()) return std::nullopt;
   return Entry{.id = "",
                .spiffe_id = *id,
                .match = std::move(match),
                .ttl = ttl,
+               .jwt_ttl = jwt_ttl,
                .dns_names = std::move(dns_names),
-               .hint = std::move(hint)};
+               .hint = std::move(hint),
+               .federates_with = std::move(federates_with)};
 }
 
 }  // namespace
@@ -191,10 +233,7 @@ expected<Selector> parse_known_selector(std::string_view text) {
 }
 
 expected<std::chrono::seconds> parse_ttl(std::string_view text) {
-  auto ttl = TRY(parse_duration(text, kMinTtl, kMaxTtl));
-  auto seconds = std::chrono::floor<std::chrono::seconds>(ttl);
-  if (seconds != ttl) return refuse("must be whole seconds, got " + quote(text));
-  return seconds;
+  return parse_ttl_up_to(text, kMaxTtl);
 }
 
 expected<std::string> parse_dns_name(std::string_view text) {

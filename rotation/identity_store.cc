@@ -39,29 +39,34 @@ IdentityStore::IdentityStore(const Clock& clock, EntrySet entries)
 IdentityStore::~IdentityStore() { assert(subscriptions_.empty()); }
 
 std::unique_ptr<Subscription> IdentityStore::subscribe(
-    const Selectors& selectors, std::function<void(const UpdatePtr&)> on_update) {
-  std::unique_ptr<Subscription> subscription(new Subscription(*this, entries_.match(selectors)));
+    const Selectors& selectors, std::function<void(const UpdatePtr&)> on_update,
+    Interest interest) {
+  std::unique_ptr<Subscription> subscription(
+      new Subscription(*this, entries_.match(selectors), interest));
   subscriptions_.insert(subscription.get());
+  if (interest == Interest::kSvids) demand_svids(*subscription);
+  subscription->latest_ = make_update(subscription->entries_);
+  subscription->on_update_ = std::move(on_update);
+  return subscription;
+}
 
+void IdentityStore::demand_svids(Subscription& subscription) {
   std::vector<EntryPtr> lacking;
-  for (const EntryPtr& entry : subscription->entries_) {
+  for (const EntryPtr& entry : subscription.entries_) {
     Slot& slot = slots_[entry->id];
     bool first = slot.subscribers.empty();
-    slot.subscribers.insert(subscription.get());
+    slot.subscribers.insert(&subscription);
     if (first) slot.tried = false;
     if (first || !is_supplied(entry->id)) lacking.push_back(entry);
   }
   for (const EntryPtr& entry : lacking) {
     if (demand_) demand_->wanted(entry);
   }
-
-  subscription->latest_ = make_update(subscription->entries_);
-  subscription->on_update_ = std::move(on_update);
-  return subscription;
 }
 
 void IdentityStore::unsubscribe(Subscription& subscription) {
   subscriptions_.erase(&subscription);
+  if (subscription.interest_ == Interest::kBundles) return;
   for (const EntryPtr& entry : subscription.entries_) {
     Slot& slot = slots_[entry->id];
     slot.subscribers.erase(&subscription);
@@ -147,6 +152,19 @@ void IdentityStore::set_bundle(BundlePtr bundle) {
   changed();
 }
 
+void IdentityStore::set_federated(const TrustDomain& trust_domain, BundlePtr bundle) {
+  auto held = federated_.find(trust_domain);
+  if (!bundle) {
+    if (held == federated_.end()) return;
+    federated_.erase(held);
+  } else {
+    if (held != federated_.end() && *held->second == *bundle) return;
+    federated_.insert_or_assign(trust_domain, std::move(bundle));
+  }
+  refresh(subscriptions_);
+  changed();
+}
+
 SvidPtr IdentityStore::svid(const std::string& entry_id) const {
   auto it = slots_.find(entry_id);
   return it == slots_.end() ? nullptr : it->second.svid;
@@ -196,6 +214,10 @@ UpdatePtr IdentityStore::make_update(const std::vector<EntryPtr>& entries) const
   update->settled = bundle_ != nullptr;
   for (const EntryPtr& entry : entries) {
     const Slot& slot = slots_.at(entry->id);
+    for (const TrustDomain& trust_domain : entry->federates_with) {
+      auto known = federated_.find(trust_domain);
+      if (known != federated_.end()) update->federated.insert(*known);
+    }
     if (slot.svid && is_valid(*slot.svid, now)) {
       update->svids.push_back({entry, slot.svid});
     } else if (slot.tried && slot.failure) {

@@ -29,6 +29,12 @@ class Demand {
   virtual void unwanted(const EntryPtr& entry) = 0;  // the last one left
 };
 
+// What a subscriber watches for.
+enum class Interest {
+  kSvids,    // demands SVIDs of its entries
+  kBundles,  // only trust; SVIDs that happen to be held are shown, none is issued for it
+};
+
 // One entry as an operator sees it.
 struct EntryState {
   EntryPtr entry;
@@ -54,7 +60,8 @@ class IdentityStore {
   // on_update runs for every later change of that, from inside the call that made the change. It
   // may subscribe and drop subscriptions, its own too.
   std::unique_ptr<Subscription> subscribe(const Selectors& selectors,
-                                          std::function<void(const UpdatePtr&)> on_update);
+                                          std::function<void(const UpdatePtr&)> on_update,
+                                          Interest interest = Interest::kSvids);
 
   // A verified SVID for the entry. Refused, and what is held stays: one that is not valid now, and
   // one that ends before the valid one held when most of its own life is already gone. A freshly
@@ -70,8 +77,12 @@ class IdentityStore {
   void evict(const std::string& entry_id);
   // Replaces our trust domain's bundle; equal content is no event.
   void set_bundle(BundlePtr bundle);
+  // The same for a foreign trust domain. Null forgets it: whoever federates with it loses it. An
+  // empty bundle is kept and shown, for it says that nobody there is to be trusted any more.
+  void set_federated(const TrustDomain& trust_domain, BundlePtr bundle);
 
   BundlePtr bundle() const { return bundle_; }
+  const std::map<TrustDomain, BundlePtr>& federated() const { return federated_; }
   const EntrySet& entries() const { return entries_; }
   // May have ended since.
   SvidPtr svid(const std::string& entry_id) const;
@@ -97,6 +108,7 @@ class IdentityStore {
   UpdatePtr make_update(const std::vector<EntryPtr>& entries) const;
   // Gives each its new update, if that differs from its latest. The callbacks may change the set.
   void refresh(const std::set<Subscription*>& subscriptions);
+  void demand_svids(Subscription& subscription);
   void hold(Slot& slot, SvidPtr svid);
   void unsubscribe(Subscription& subscription);
   void changed();
@@ -108,6 +120,7 @@ class IdentityStore {
   std::set<std::pair<Time, std::string>> by_expiry_;  // the slots that hold an SVID
   std::set<Subscription*> subscriptions_;
   BundlePtr bundle_;
+  std::map<TrustDomain, BundlePtr> federated_;
   std::list<std::weak_ptr<std::function<void()>>> listeners_;
 };
 
@@ -126,11 +139,12 @@ class Subscription {
 
  private:
   friend class IdentityStore;
-  Subscription(IdentityStore& store, std::vector<EntryPtr> entries)
-      : store_(store), entries_(std::move(entries)) {}
+  Subscription(IdentityStore& store, std::vector<EntryPtr> entries, Interest interest)
+      : store_(store), entries_(std::move(entries)), interest_(interest) {}
 
   IdentityStore& store_;
   const std::vector<EntryPtr> entries_;
+  const Interest interest_;
   std::function<void(const UpdatePtr&)> on_update_;  // empty until subscribe() is done
   UpdatePtr latest_;
   std::map<std::string, std::string> taken_;  // entry id -> serial that the client took, or ""

@@ -31,6 +31,7 @@ struct WorkloadUpdate {
   // Why an entitled SVID is missing; set only when settled.
   std::optional<Error> missing;
   BundlePtr bundle;  // of our own trust domain; null until the CA has told it
+  // Of the trust domains that the caller's entries federate with, as far as they are known.
   std::map<TrustDomain, BundlePtr> federated;
 };
 

@@ -27,6 +27,8 @@ identities:
     match: [ "unix:uid:1000", "unix:path:/usr/bin/envoy" ]
     x509: { ttl: 2h, dns_names: [web.example.org, www.example.org] }
     hint: internal
+    jwt: { ttl: 2m }
+    federates_with: [partner.example, other.example]
   - id: spiffe://example.org/db
     match:
       - unix:user:postgres
@@ -95,6 +97,10 @@ TEST_CASE("identities keep their order and get unique ids") {
   CHECK(web.ttl == 2h);
   CHECK(web.dns_names == std::vector<std::string>{"web.example.org", "www.example.org"});
   CHECK(web.hint == "internal");
+  CHECK(web.jwt_ttl == 2min);
+  REQUIRE(web.federates_with.size() == 2);
+  CHECK(web.federates_with[0].name() == "partner.example");
+  CHECK(web.federates_with[1].name() == "other.example");
   CHECK(config->entries[1].id == "spiffe://example.org/db");
   CHECK(config->entries[1].ttl == 30min);  // of the CA
   CHECK(config->entries[2].id == "spiffe://example.org/web#2");
@@ -366,6 +372,20 @@ TEST_CASE("DNS names must be plain host names") {
   CHECK(error(label + label + label + std::string(61, 'a')) == "");
   CHECK(errors_of(with_identity("{ id: /a, match: [unix:uid:1], x509: { dns_names: [a, a] } }")) ==
         "a.yaml:3:59: identities[0].x509.dns_names[1]: \"a\" is listed twice\n");
+}
+
+TEST_CASE("an identity federates with foreign trust domains, each named once") {
+  CHECK(
+      errors_of(with("    federates_with: [example.org, b.org, b.org]\n")) ==
+      R"(a.yaml:5:22: identities[0].federates_with[0]: must be a foreign trust domain; "example.org" is our own
+a.yaml:5:42: identities[0].federates_with[2]: "b.org" is listed twice
+)");
+}
+
+TEST_CASE("a JWT-SVID lives for a day at most") {
+  CHECK(errors_of(with("    jwt: { ttl: 24h }\n")) == "");
+  CHECK(errors_of(with("    jwt: { ttl: 25h }\n")) ==
+        "a.yaml:5:17: identities[0].jwt.ttl: must be between 5s and 1d, got \"25h\"\n");
 }
 
 TEST_CASE("a hint is bounded and one line") {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "rotation/pki/issuer.h"
 #include "test/rotation/rig.h"
 
 namespace nodepilot {
@@ -20,9 +21,28 @@ class RecordedDemand : public Demand {
 };
 using Calls = std::vector<std::string>;
 
-// A store of three entries, with a CA to fill it by hand.
+const TrustDomain kPartner = TrustDomain::parse("partner").value();
+const TrustDomain kStranger = TrustDomain::parse("stranger").value();
+constexpr int kFederated = 3;  // the entry that federates with kPartner
+
+EntrySet with_federated(int number) {
+  std::vector<Entry> entries;
+  for (int n = 0; n <= number; ++n) entries.push_back(make_entry(n));
+  entries.back().federates_with = {kPartner};
+  return EntrySet(std::move(entries));
+}
+
+// With a root of its own at each call.
+BundlePtr foreign_bundle(const TrustDomain& trust_domain) {
+  auto key = PrivateKey::generate().value();
+  Time now = FakeClock().now();
+  auto root = make_root(key, trust_domain, {now, now + hours(1)}).value();
+  return std::make_shared<const TrustBundle>(TrustBundle::create(trust_domain, {root}).value());
+}
+
+// A store of three entries and one that federates, with a CA to fill it by hand.
 struct StoreRig {
-  StoreRig() : store(clock, make_entries(3)) { store.set_demand(&demand); }
+  StoreRig() : store(clock, with_federated(3)) { store.set_demand(&demand); }
 
   SvidPtr make_svid(int number, Duration life = hours(1)) {
     Entry entry = make_entry(number);
@@ -324,6 +344,53 @@ TEST_CASE("a new bundle reaches every entitled subscriber") {
   CHECK(one.updates.size() == 1);
   CHECK(nobody.updates.empty());
   CHECK(zero.now().bundle->roots().front() == rig.ca.root());
+}
+
+TEST_CASE("a caller sees the bundles that its entries federate with, and no others") {
+  StoreRig rig;
+  rig.set_bundle();
+  rig.store.set_federated(kPartner, foreign_bundle(kPartner));
+  rig.store.set_federated(kStranger, foreign_bundle(kStranger));
+
+  Watcher federated(rig.store, kFederated);
+  Watcher other(rig.store, 0);
+
+  REQUIRE(federated.now().federated.size() == 1);
+  CHECK(federated.now().federated.begin()->first == kPartner);
+  CHECK(other.now().federated.empty());
+}
+
+TEST_CASE("a federated bundle that comes, changes or goes is news for those who federate") {
+  StoreRig rig;
+  rig.set_bundle();
+  Watcher federated(rig.store, kFederated);
+  Watcher other(rig.store, 0);
+  BundlePtr first = foreign_bundle(kPartner);
+
+  rig.store.set_federated(kPartner, first);
+  rig.store.set_federated(kPartner, std::make_shared<const TrustBundle>(*first));
+  CHECK(federated.updates.size() == 1);
+  rig.store.set_federated(kPartner, foreign_bundle(kPartner));
+  CHECK(federated.updates.size() == 2);
+  rig.store.set_federated(kPartner, nullptr);
+  rig.store.set_federated(kPartner, nullptr);
+
+  CHECK(federated.updates.size() == 3);
+  CHECK(federated.now().federated.empty());
+  CHECK(other.updates.empty());
+}
+
+TEST_CASE("who watches bundles only demands no SVID") {
+  StoreRig rig;
+
+  Watcher verifier(rig.store, 0, Interest::kBundles);
+  rig.set_bundle();
+  CHECK(verifier.now().entitled);
+  CHECK(verifier.now().bundle != nullptr);
+  CHECK_FALSE(rig.store.is_wanted("e0"));
+  verifier.leave();
+
+  CHECK(rig.demand.calls.empty());
 }
 
 TEST_CASE("a subscriber may leave inside its own update") {

@@ -35,10 +35,12 @@ inline EntrySet make_entries(int count) {
 
 // One that is subscribed as `uid`, and what it was told since.
 struct Watcher {
-  Watcher(IdentityStore& store, int uid) : Watcher(store, Selectors{selector(uid)}) {}
-  Watcher(IdentityStore& store, const Selectors& selectors)
+  Watcher(IdentityStore& store, int uid, Interest interest = Interest::kSvids)
+      : Watcher(store, Selectors{selector(uid)}, interest) {}
+  Watcher(IdentityStore& store, const Selectors& selectors, Interest interest = Interest::kSvids)
       : subscription(store.subscribe(
-            selectors, [this](const UpdatePtr& update) { updates.emplace_back(update); })) {}
+            selectors, [this](const UpdatePtr& update) { updates.emplace_back(update); },
+            interest)) {}
   Watcher(const Watcher&) = delete;
   Watcher& operator=(const Watcher&) = delete;
 
