@@ -30,7 +30,7 @@ class SecretStream : public CallerStream {
   SecretStream(const ApiContext& context, Call& call)
       : CallerStream(context, call, "StreamSecrets"), session_(random_nonce) {}
 
-  void start() { attest(); }
+  void start() { identify(); }
 
   void on_message(std::string_view message) override {
     if (ended()) return;
@@ -51,7 +51,7 @@ class SecretStream : public CallerStream {
 
  private:
   void on_update(UpdatePtr update) override {
-    opened(update->svids.size());
+    served(update->svids.size());
     session_.on_update(std::move(update));
     push();
   }

@@ -83,7 +83,7 @@ class X509Stream : public CallerStream {
       return end(Status(Code::kInvalidArgument,
                         std::string("the request is no valid message of ") + profile_.method));
     }
-    attest();
+    identify();
   }
 
   void on_sent() override {
@@ -115,7 +115,7 @@ class X509Stream : public CallerStream {
     bool news = !sent_ || !profile_.same(*sent_, *update);
     sent_ = std::move(update);
     if (!news) return;
-    opened(sent_->svids.size());
+    served(sent_->svids.size());
     if (profile_.hands_out_svids) {
       for (const HeldSvid& held : sent_->svids) subscription()->sent(held.entry->id);
     }
