@@ -130,4 +130,11 @@ expected<SpiffeId> verify_peer_chain(const std::vector<Certificate>& chain,
   return id;
 }
 
+expected<SpiffeId> verify_server_chain(const std::vector<Certificate>& chain,
+                                       const TrustBundle& bundle, Time now) {
+  SpiffeId id = TRY(verify_peer_chain(chain, bundle, now));
+  if (X509_check_purpose(chain.front().x509(), X509_PURPOSE_SSL_SERVER, 0) == 1) return id;
+  return refuse("the leaf's keyUsage or extendedKeyUsage does not allow it to be a TLS server's");
+}
+
 }  // namespace nodepilot

@@ -46,4 +46,8 @@ class X509Svid {
 expected<SpiffeId> verify_peer_chain(const std::vector<Certificate>& chain,
                                      const TrustBundle& bundle, Time now);
 
+// The same for one that a TLS server showed: its leaf must be fit for servers, too.
+expected<SpiffeId> verify_server_chain(const std::vector<Certificate>& chain,
+                                       const TrustBundle& bundle, Time now);
+
 }  // namespace nodepilot

@@ -10,6 +10,7 @@ ROOMS = {
     "attest": ["agent/base"],
     "rotation/pki": ["agent/base"],
     "rotation": ["rotation/pki", "agent/base"],
+    "rotation/https": ["rotation/pki", "agent/base"],
     "rotation/ca": ["rotation", "rotation/pki", "agent/base", "proto"],
     "sds/rpc": ["attest", "agent/base"],
     "sds": ["sds/rpc", "attest", "rotation", "rotation/pki", "agent/base", "proto"],
@@ -20,11 +21,13 @@ ROOMS = {
 
 # Library header -> the rooms where it may be included.
 LIBRARIES = {
-    r"openssl/(?!crypto\.h)": ["rotation/pki", "agent/base"],
+    r"openssl/(?!crypto\.h|ssl\.h|err\.h)": ["rotation/pki", "agent/base"],
+    r"openssl/(ssl|err)\.h": ["rotation/pki", "rotation/https"],
     r"openssl/crypto\.h": ["rotation/pki", "agent/base", "agent"],
     r"nghttp2/": ["sds/rpc"],
     r"grpcpp/|.*\.grpc\.pb\.h": ["rotation/ca", "agent/cli"],
-    r"boost/asio": ["agent/base", "sds/rpc", "agent"],
+    r"boost/asio": ["agent/base", "sds/rpc", "rotation/https", "agent"],
+    r"boost/beast": ["rotation/https"],
     r"spdlog/": ["agent/base"],
     r"yaml-cpp/": ["agent"],
     r"CLI/": ["agent/cli", "agent"],

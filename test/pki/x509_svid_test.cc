@@ -406,4 +406,18 @@ TEST_CASE("a peer is held against the bundle of its own trust domain") {
   CHECK(has(id.error().message, "another trust domain"));
 }
 
+TEST_CASE("a server's certificate must be fit for servers") {
+  Answer answer;
+  auto refusal = [&](const Change& change) {
+    auto id =
+        verify_server_chain({answer.ca.leaf(answer.key, kWeb, change)}, answer.bundle, noon());
+    return id ? id->str() : id.error().message;
+  };
+
+  CHECK(refusal({}) == kWeb);
+  CHECK(refusal([](Recipe& r) { r.extended_key_usage = ""; }) == kWeb);
+  CHECK(has(refusal([](Recipe& r) { r.extended_key_usage = "clientAuth"; }), "TLS server"));
+  CHECK(has(refusal([](Recipe& r) { r.key_usage = "keyCertSign"; }), "keyCertSign"));
+}
+
 }  // namespace nodepilot

@@ -1,0 +1,181 @@
+#include "rotation/https/https_client.h"
+
+// Boost 1.74's asio uses std::exchange without including it.
+#include <utility>
+//
+#include <fmt/format.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ssl/stream.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http.hpp>
+#include <functional>
+
+#include "rotation/https/resolver.h"
+#include "rotation/https/server_check.h"
+
+namespace nodepilot {
+namespace {
+
+namespace asio = boost::asio;
+namespace http = boost::beast::http;
+using boost::system::error_code;
+
+constexpr std::uint32_t kMaxHeaderBytes = 16 * 1024;
+constexpr Duration kStopCheck = std::chrono::milliseconds(50);
+
+// One request: resolve, connect, prove the server, write, read. Each step runs the private loop
+// until it is done or the time is up.
+class Exchange {
+ public:
+  explicit Exchange(const HttpsRequest& request)
+      : request_(request),
+        deadline_(std::chrono::steady_clock::now() + request.timeout),
+        check_(request) {}
+
+  expected<HttpsReply> run();
+
+ private:
+  using Stream = asio::ssl::stream<asio::ip::tcp::socket>;
+  using Done = std::function<void(error_code)>;
+
+  // Starts an operation, which calls what it is given when it is done.
+  expected<void> step(const char* what, std::chrono::steady_clock::time_point end,
+                      const std::function<void(Done)>& start);
+  expected<void> connect();
+  expected<void> prove_server();
+  expected<void> write();
+  expected<HttpsReply> read();
+  template <class Start>
+  expected<void> read_step(Start start);
+
+  const HttpsRequest& request_;
+  const std::chrono::steady_clock::time_point deadline_;
+  ServerCheck check_;
+  asio::io_context io_{1};
+  std::optional<TlsContext> context_;
+  std::optional<Stream> stream_;
+};
+
+expected<void> Exchange::step(const char* what, std::chrono::steady_clock::time_point end,
+                              const std::function<void(Done)>& start) {
+  std::optional<error_code> result;
+  start([&result](error_code error) { result = error; });
+  io_.restart();
+  while (!result && !request_.stop.stop_requested() && std::chrono::steady_clock::now() < end) {
+    io_.run_until(std::min(end, std::chrono::steady_clock::now() + kStopCheck));
+  }
+  if (!result) {
+    error_code ignored;
+    stream_->next_layer().close(ignored);
+    // What was started ends now; its handler must not outlive `result`.
+    io_.restart();
+    io_.run();
+    if (request_.stop.stop_requested()) return fail(Code::kCancelled, "stopped");
+    return fail(Code::kDeadlineExceeded, std::string(what) + ": no answer in time");
+  }
+  if (*result) return fail(Code::kUnavailable, std::string(what) + ": " + result->message());
+  return {};
+}
+
+expected<HttpsReply> Exchange::run() {
+  context_ = TRY(make_client_tls());
+  TRY(check_.install(*context_));
+  TRY(connect());
+  TRY(prove_server());
+  TRY(write());
+  return read();
+}
+
+expected<void> Exchange::connect() {
+  auto addresses = TRY(resolve(request_.url, deadline_, request_.stop));
+  expected<void> connected;
+  for (std::size_t i = 0; i < addresses.size(); ++i) {
+    // One that swallows packets must leave time for the others.
+    auto now = std::chrono::steady_clock::now();
+    auto share = (deadline_ - now) / (addresses.size() - i);
+    stream_.emplace(io_, *context_);
+    connected = step("connect", now + share, [&](const Done& done) {
+      stream_->next_layer().async_connect(addresses[i], done);
+    });
+    if (connected || connected.error().code == Code::kCancelled) break;
+  }
+  return connected;
+}
+
+expected<void> Exchange::prove_server() {
+  TRY(check_.install(stream_->native_handle()));
+  auto shaken = step("TLS handshake", deadline_,
+                     [&](const Done& done) { stream_->async_handshake(Stream::client, done); });
+  if (shaken) return {};
+  if (auto why = check_.refusal(stream_->native_handle())) {
+    return fail(Code::kUnauthenticated, "the server's certificate is refused: " + *why);
+  }
+  return shaken;
+}
+
+expected<void> Exchange::write() {
+  http::request<http::empty_body> head(http::verb::get, request_.url.target(), 11);
+  head.set(http::field::host, request_.url.authority());
+  head.set(http::field::user_agent, "nodepilot");
+  head.set(http::field::accept, "*/*");
+  head.set(http::field::connection, "close");
+  return step("send the request", deadline_, [&](const Done& done) {
+    http::async_write(*stream_, head, [done](error_code error, std::size_t) { done(error); });
+  });
+}
+
+expected<HttpsReply> Exchange::read() {
+  boost::beast::flat_buffer buffer;
+  http::response_parser<http::string_body> parser;
+  parser.header_limit(kMaxHeaderBytes);
+  parser.body_limit(request_.max_body_bytes);
+  // In two steps: reading all at once, Beast 1.74 forgets that Content-Length is over the limit.
+  TRY(read_step([&](auto done) { http::async_read_header(*stream_, buffer, parser, done); }));
+  TRY(read_step([&](auto done) { http::async_read(*stream_, buffer, parser, done); }));
+  auto message = parser.release();
+  auto field = [&](http::field name) {
+    auto value = message[name];
+    return std::string(value.data(), value.size());
+  };
+  return HttpsReply{.status = message.result_int(),
+                    .content_type = field(http::field::content_type),
+                    .location = field(http::field::location),
+                    .body = std::move(message.body())};
+}
+
+template <class Start>
+expected<void> Exchange::read_step(Start start) {
+  const char* what = "read the answer";
+  error_code failure;
+  auto read = step(what, deadline_, [&](const Done& done) {
+    start([&failure, done](error_code error, std::size_t) {
+      failure = error;
+      done(error);
+    });
+  });
+  if (failure == http::error::body_limit) {
+    return fail(Code::kDataLoss,
+                fmt::format("{}: its body is larger than {} bytes", what, request_.max_body_bytes));
+  }
+  if (failure.category() == make_error_code(http::error::end_of_stream).category()) {
+    return fail(Code::kDataLoss, fmt::format("{}: no HTTP: {}", what, failure.message()));
+  }
+  return read;
+}
+
+}  // namespace
+
+expected<HttpsReply> https_get(const HttpsRequest& request) {
+  std::string what = "GET " + request.url.str();
+  try {
+    auto reply = Exchange(request).run();
+    if (!reply) return fail_with(std::move(what), reply.error());
+    return reply;
+  } catch (const std::exception& error) {  // Asio and Beast, out of descriptors or memory
+    return fail(Code::kInternal, what + ": " + error.what());
+  }
+}
+
+}  // namespace nodepilot

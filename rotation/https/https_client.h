@@ -1,0 +1,53 @@
+// One HTTPS request at a time, on the calling thread. The server is proven before a byte is sent.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <stop_token>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "agent/base/time.h"
+#include "rotation/https/url.h"
+#include "rotation/pki/trust_bundle.h"
+
+namespace nodepilot {
+
+// The Web PKI: a chain to a locally trusted CA and a certificate for the URL's host (RFC 6125).
+struct WebServer {
+  std::vector<Certificate> roots{};  // none: those of the system
+};
+
+// An X509-SVID for exactly `id` by a root of `bundle`, which is that of its trust domain; the
+// host's name plays no part.
+struct SpiffeServer {
+  SpiffeId id;
+  std::shared_ptr<const TrustBundle> bundle;
+};
+
+using ServerIdentity = std::variant<WebServer, SpiffeServer>;
+
+struct HttpsRequest {
+  Url url;
+  ServerIdentity server;
+  Time now;                                     // when certificates must be valid
+  Duration timeout = std::chrono::seconds(15);  // for all of it, name resolution included
+  std::size_t max_body_bytes = std::size_t{1024} * 1024;
+  std::stop_token stop{};  // gives up soon after a stop is asked for
+};
+
+struct HttpsReply {
+  unsigned status = 0;
+  std::string content_type;
+  std::string location;
+  std::string body;
+};
+
+// GET, on a connection of its own; redirects are the caller's to follow. Blocks: thread: worker.
+// Errors name the URL and the step that failed: kDeadlineExceeded, kUnavailable (not reached),
+// kUnauthenticated (not the server that was meant), kDataLoss (no HTTP, or too much of it),
+// kCancelled (stopped).
+expected<HttpsReply> https_get(const HttpsRequest& request);
+
+}  // namespace nodepilot
