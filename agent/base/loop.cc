@@ -24,13 +24,14 @@ void Loop::assert_here() const {
   assert(thread_ == std::thread::id() || thread_ == std::this_thread::get_id());
 }
 
-LoopClock::LoopClock(Loop& loop) : timer_(loop.io()), steps_(loop.io()) { watch_steps(); }
+LoopClock::LoopClock(Loop& loop) : loop_(loop), timer_(loop.io()), steps_(loop.io()) { watch_steps(); }
 
 Time LoopClock::now() const {
   return std::chrono::floor<Duration>(std::chrono::system_clock::now());
 }
 
 void LoopClock::rearm() {
+  loop_.assert_here();
   // The minute bounds how late an alarm is after a suspend, which stops the steady clock.
   Duration wait = std::clamp<Duration>(earliest().value_or(Time::max()) - now(), Duration(0),
                                        std::chrono::minutes(1));

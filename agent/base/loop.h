@@ -48,6 +48,7 @@ class LoopClock : public Clock {
   void rearm() override;
   void watch_steps();
 
+  const Loop& loop_;
   boost::asio::steady_timer timer_;
   boost::asio::posix::stream_descriptor steps_;  // a timerfd that is readable after a clock step
 };

@@ -10,6 +10,7 @@ WorkerPool::~WorkerPool() {
 }
 
 void WorkerPool::submit(Job job) {
+  loop_.assert_here();
   boost::asio::post(pool_, [this, job = std::move(job)] { loop_.post(job()); });
 }
 
