@@ -75,13 +75,15 @@ void BundleKeeper::adopt(TrustBundle bundle) {
   if (!missed.empty()) {
     std::vector<Certificate> roots = bundle.roots();
     roots.insert(roots.end(), missed.begin(), missed.end());
-    if (auto both = TrustBundle::create(bundle.trust_domain(), std::move(roots))) {
+    if (auto both = TrustBundle::create(bundle.trust_domain(), std::move(roots),
+                                        bundle.jwt_authorities())) {
       bundle = *std::move(both);
     }
   }
   if (store_.bundle() && *store_.bundle() == bundle) return;
-  log::info("trust bundle changed",
-            {{"roots", bundle.roots().size()}, {"kept_for_served_svids", missed.size()}});
+  log::info("trust bundle changed", {{"roots", bundle.roots().size()},
+                                     {"jwt_keys", bundle.jwt_authorities().size()},
+                                     {"kept_for_served_svids", missed.size()}});
   store_.set_bundle(std::make_shared<const TrustBundle>(std::move(bundle)));
 }
 

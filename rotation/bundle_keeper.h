@@ -27,6 +27,7 @@ class BundleKeeper {
 
   // Publishes a bundle that the CA told. Old roots that it lacks stay beside its own as long as
   // valid SVIDs held need them: a root withdrawn too early cuts off who still serves its leaves.
+  // JWT keys are published as told: the CA keeps those that verify tokens still in use.
   void adopt(TrustBundle bundle);
 
   std::optional<Time> last_success() const { return last_success_; }

@@ -7,7 +7,10 @@
 namespace nodepilot {
 namespace {
 
-bool same_bundle(const BundlePtr& a, const BundlePtr& b) { return a == b || (a && b && *a == *b); }
+// JWT keys are not in these replies: a change of theirs alone must not reach X.509 streams.
+bool same_roots(const BundlePtr& a, const BundlePtr& b) {
+  return a == b || (a && b && a->same_roots(*b));
+}
 
 }  // namespace
 
@@ -51,9 +54,9 @@ bool same_svid_reply(const WorkloadUpdate& a, const WorkloadUpdate& b) {
 
 bool same_bundles_reply(const WorkloadUpdate& a, const WorkloadUpdate& b) {
   auto same_federated = [](const auto& x, const auto& y) {
-    return x.first == y.first && same_bundle(x.second, y.second);
+    return x.first == y.first && same_roots(x.second, y.second);
   };
-  return same_bundle(a.bundle, b.bundle) &&
+  return same_roots(a.bundle, b.bundle) &&
          std::equal(a.federated.begin(), a.federated.end(), b.federated.begin(), b.federated.end(),
                     same_federated);
 }

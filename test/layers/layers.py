@@ -24,6 +24,7 @@ LIBRARIES = {
     r"openssl/(?!crypto\.h|ssl\.h|err\.h)": ["rotation/pki", "agent/base"],
     r"openssl/(ssl|err)\.h": ["rotation/pki", "rotation/https"],
     r"openssl/crypto\.h": ["rotation/pki", "agent/base", "agent"],
+    r"cjose/": ["rotation/pki"],
     r"nghttp2/": ["sds/rpc"],
     r"grpcpp/|.*\.grpc\.pb\.h": ["rotation/ca", "agent/cli"],
     r"boost/asio": ["agent/base", "sds/rpc", "rotation/https", "agent"],
