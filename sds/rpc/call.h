@@ -75,6 +75,9 @@ class CallHandler {
   virtual void on_half_close(Call& call) { call.finish(Status()); }
   // The newest message given to send() has gone to the kernel; the next will replace nothing.
   virtual void on_sent() {}
+  // Bytes that the client makes it keep besides what it gave to send(). They count against the
+  // budget of the connection's uid; a call that brings more when that is spent is refused.
+  virtual std::size_t held() const { return 0; }
 };
 
 // One RPC that a listener serves.

@@ -56,7 +56,7 @@ void Stream::on_data(std::string_view bytes) {
     if (!message->has_value()) break;
     take(**message);
   }
-  if (!status_ && reader_.held() > 0 && connection_.over_budget()) {
+  if (!status_ && reader_.held() + handler_->held() > 0 && connection_.over_budget()) {
     finish(Status(Code::kResourceExhausted, "the server buffers too much; try again later"));
   }
 }
@@ -128,6 +128,7 @@ std::size_t Stream::held() const {
   if (request_) bytes += request_->size();
   if (waiting_.bytes) bytes += waiting_.bytes->size();
   if (sending_.bytes) bytes += sending_.bytes->size();
+  if (handler_) bytes += handler_->held();
   return bytes;
 }
 

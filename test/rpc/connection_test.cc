@@ -503,5 +503,31 @@ TEST_CASE("new calls are refused while too much is buffered, and served again af
   CHECK(finish(rig, client, client.call("/test.T/Echo", "")).status() == kOk);
 }
 
+TEST_CASE("what a handler keeps for its client counts as buffered, and no more of it is taken") {
+  struct Keeper : CallHandler {
+    void on_message(std::string_view message) override { kept += message; }
+    std::size_t held() const override { return kept.size(); }
+    std::string kept;
+  };
+  Limits limits;
+  limits.buffered_bytes = 4 * 20000;
+  ServerRig rig(limits);
+  rig.add({.path = "/test.T/Keep", .requests = Method::Requests::kMany, .open = [](Call&) {
+             return std::make_unique<Keeper>();
+           }});
+  auto& hog = rig.connect();
+  auto stream = hog.start("/test.T/Keep");
+  for (int i = 0; i < 2; ++i) hog.send(stream, framed(std::string(12000, 'x')));
+  rig.settle();
+  auto& client = rig.connect();
+  CHECK(finish(rig, client, client.call("/test.T/Echo", "")).status() ==
+        number(Code::kResourceExhausted));
+
+  hog.send(stream, framed("y"));
+
+  CHECK(finish(rig, hog, stream).status() == number(Code::kResourceExhausted));
+  CHECK(finish(rig, client, client.call("/test.T/Echo", "")).status() == kOk);
+}
+
 }  // namespace
 }  // namespace nodepilot
