@@ -14,6 +14,7 @@
 #include "agent/systemd_notifier.h"
 #include "attest/unix_attestor.h"
 #include "rotation/ca/local_ca.h"
+#include "sds/health.h"
 #include "sds/rpc/listener.h"
 #include "sds/secret_discovery.h"
 #include "sds/workload_api.h"
@@ -96,8 +97,11 @@ class Daemon {
     ApiContext context{.clock = clock_, .store = store_, .callers = callers_};
     context.workload_request_bytes = config_.limits.workload_request_bytes;
     context.sds_request_bytes = config_.limits.sds_request_bytes;
-    Methods methods = workload_api_methods(context);
-    for (Method& method : secret_discovery_methods(context)) methods.push_back(std::move(method));
+    Methods methods;
+    for (const Methods& api : {workload_api_methods(context), secret_discovery_methods(context),
+                               health_methods(store_)}) {
+      methods.insert(methods.end(), api.begin(), api.end());
+    }
     return methods;
   }
 
