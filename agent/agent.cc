@@ -15,6 +15,7 @@
 #include "attest/unix_attestor.h"
 #include "rotation/ca/local_ca.h"
 #include "sds/health.h"
+#include "sds/reflection.h"
 #include "sds/rpc/listener.h"
 #include "sds/secret_discovery.h"
 #include "sds/workload_api.h"
@@ -99,7 +100,7 @@ class Daemon {
     context.sds_request_bytes = config_.limits.sds_request_bytes;
     Methods methods;
     for (const Methods& api : {workload_api_methods(context), secret_discovery_methods(context),
-                               health_methods(store_)}) {
+                               health_methods(store_), reflection_methods()}) {
       methods.insert(methods.end(), api.begin(), api.end());
     }
     return methods;
