@@ -95,7 +95,11 @@ class Daemon {
   }
 
   Methods public_methods() {
-    ApiContext context{.clock = clock_, .store = store_, .callers = callers_};
+    ApiContext context{.clock = clock_,
+                       .store = store_,
+                       .callers = callers_,
+                       .workers = issue_workers_,
+                       .jwt_svids = nullptr};
     context.workload_request_bytes = config_.limits.workload_request_bytes;
     context.sds_request_bytes = config_.limits.sds_request_bytes;
     Methods methods;

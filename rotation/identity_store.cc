@@ -165,6 +165,18 @@ void IdentityStore::set_federated(const TrustDomain& trust_domain, BundlePtr bun
   changed();
 }
 
+std::map<TrustDomain, BundlePtr> IdentityStore::federated_with(
+    const std::vector<EntryPtr>& entries) const {
+  std::map<TrustDomain, BundlePtr> bundles;
+  for (const EntryPtr& entry : entries) {
+    for (const TrustDomain& trust_domain : entry->federates_with) {
+      auto known = federated_.find(trust_domain);
+      if (known != federated_.end()) bundles.insert(*known);
+    }
+  }
+  return bundles;
+}
+
 SvidPtr IdentityStore::svid(const std::string& entry_id) const {
   auto it = slots_.find(entry_id);
   return it == slots_.end() ? nullptr : it->second.svid;
@@ -211,13 +223,10 @@ UpdatePtr IdentityStore::make_update(const std::vector<EntryPtr>& entries) const
   Time now = clock_.now();
   update->entitled = true;
   update->bundle = bundle_;
+  update->federated = federated_with(entries);
   update->settled = bundle_ != nullptr;
   for (const EntryPtr& entry : entries) {
     const Slot& slot = slots_.at(entry->id);
-    for (const TrustDomain& trust_domain : entry->federates_with) {
-      auto known = federated_.find(trust_domain);
-      if (known != federated_.end()) update->federated.insert(*known);
-    }
     if (slot.svid && is_valid(*slot.svid, now)) {
       update->svids.push_back({entry, slot.svid});
     } else if (slot.tried && slot.failure) {

@@ -82,7 +82,8 @@ class IdentityStore {
   void set_federated(const TrustDomain& trust_domain, BundlePtr bundle);
 
   BundlePtr bundle() const { return bundle_; }
-  const std::map<TrustDomain, BundlePtr>& federated() const { return federated_; }
+  // The known bundles of the trust domains that the entries federate with.
+  std::map<TrustDomain, BundlePtr> federated_with(const std::vector<EntryPtr>& entries) const;
   const EntrySet& entries() const { return entries_; }
   // May have ended since.
   SvidPtr svid(const std::string& entry_id) const;

@@ -21,10 +21,7 @@ std::unique_ptr<CallHandler> refuse(Call& call, Status status) {
 }
 
 CallerCall::CallerCall(const ApiContext& context, Call& call, const char* method)
-    : context_(context),
-      call_(call),
-      method_(method),
-      self_(std::make_shared<CallerCall*>(this)) {}
+    : context_(context), call_(call), method_(method), self_(std::make_shared<CallerCall*>(this)) {}
 
 void CallerCall::on_half_close(Call&) { end(Status()); }
 

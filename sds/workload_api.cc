@@ -5,12 +5,13 @@
 #include <utility>
 
 #include "sds/caller_stream.h"
+#include "sds/jwt_calls.h"
 #include "sds/workload_reply.h"
 
 namespace nodepilot {
 namespace {
 
-// What differs between the two streams of the X.509 profile.
+// What differs between the streams.
 struct Profile {
   const char* method;
   const char* awaited;  // for errors
@@ -39,7 +40,7 @@ constexpr Profile kSvids{
     .parses = parses<X509SVIDRequest>,
 };
 
-constexpr Profile kBundles{
+constexpr Profile kX509Bundles{
     .method = "FetchX509Bundles",
     .awaited = "trust bundle",
     .hands_out_svids = false,
@@ -48,6 +49,17 @@ constexpr Profile kBundles{
     .same = same_bundles_reply,
     .render = [](const WorkloadUpdate& u) { return make_frame(bundles_reply(u)); },
     .parses = parses<X509BundlesRequest>,
+};
+
+constexpr Profile kJwtBundles{
+    .method = "FetchJWTBundles",
+    .awaited = "trust bundle",
+    .hands_out_svids = false,
+    .has_content = kX509Bundles.has_content,
+    .may_open = kX509Bundles.may_open,
+    .same = same_jwt_bundles_reply,
+    .render = [](const WorkloadUpdate& u) { return make_frame(jwt_bundles_reply(u)); },
+    .parses = parses<JWTBundlesRequest>,
 };
 
 // The reply rendered last, while some stream still has it to send. Equal callers get one update
@@ -68,12 +80,13 @@ class ReplyCache {
   std::weak_ptr<const std::string> bytes_;
 };
 
-// One FetchX509SVID or FetchX509Bundles. Every message is the whole state (section 4.3).
-class X509Stream : public CallerStream {
+// One stream of any profile. Every message is the whole state (section 4.3).
+class ProfileStream : public CallerStream {
  public:
-  X509Stream(const Profile& profile, std::shared_ptr<ReplyCache> cache, const ApiContext& context,
-             Call& call)
-      : CallerStream(context, call, profile.method),
+  ProfileStream(const Profile& profile, std::shared_ptr<ReplyCache> cache,
+                const ApiContext& context, Call& call)
+      : CallerStream(context, call, profile.method,
+                     profile.hands_out_svids ? Interest::kSvids : Interest::kBundles),
         profile_(profile),
         cache_(std::move(cache)),
         patience_(context.clock, [this] { lose_patience(); }) {}
@@ -165,18 +178,22 @@ Method method(const std::string& name, std::size_t max_request_bytes, Open open)
 
 Methods workload_api_methods(const ApiContext& context) {
   Methods methods;
-  for (const Profile* profile : {&kSvids, &kBundles}) {
+  for (const Profile* profile : {&kSvids, &kX509Bundles, &kJwtBundles}) {
     auto open = [context, profile, cache = std::make_shared<ReplyCache>()](Call& call) {
-      return std::make_unique<X509Stream>(*profile, cache, context, call);
+      return std::make_unique<ProfileStream>(*profile, cache, context, call);
     };
     methods.push_back(method(profile->method, context.workload_request_bytes, open));
   }
-  for (const char* name :
-       {"FetchJWTSVID", "FetchJWTBundles", "ValidateJWTSVID", "FetchWITSVID", "FetchWITBundles"}) {
+  methods.push_back(method("FetchJWTSVID", context.workload_request_bytes,
+                           [context](Call& call) { return fetch_jwt_svid(context, call); }));
+  methods.push_back(
+      method("ValidateJWTSVID", context.workload_request_bytes,
+             [context](Call& call) { return validate_jwt_svid_call(context, call); }));
+  for (const char* name : {"FetchWITSVID", "FetchWITBundles"}) {
     methods.push_back(method(name, context.workload_request_bytes, [name](Call& call) {
-      return refuse(call, Status(Code::kUnimplemented, std::string(name) +
-                                                           " is not supported: this agent serves "
-                                                           "the X.509 profile only"));
+      return refuse(call, Status(Code::kUnimplemented,
+                                 std::string(name) + " is not supported: this agent serves the "
+                                                     "X.509 and JWT profiles"));
     }));
   }
   return methods;

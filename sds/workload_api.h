@@ -1,8 +1,9 @@
-// The SPIFFE Workload API, X.509 profile. The other RPCs answer UNIMPLEMENTED.
+// The SPIFFE Workload API: the X.509 and the JWT profile. The WIT profile answers UNIMPLEMENTED.
 #pragma once
 
 #include "agent/base/clock.h"
 #include "rotation/identity_store.h"
+#include "rotation/jwt_svid_cache.h"
 #include "sds/caller.h"
 #include "sds/rpc/call.h"
 
@@ -13,6 +14,8 @@ struct ApiContext {
   Clock& clock;
   IdentityStore& store;
   CallerIdentifier& callers;
+  Workers& workers;         // for what computes long, as checking a token
+  JwtSvidCache* jwt_svids;  // null if the CA signs none
   // How long a stream that is entitled to an SVID waits for its first before UNAVAILABLE.
   Duration first_svid_timeout = std::chrono::seconds(10);
   std::size_t workload_request_bytes = std::size_t{16} * 1024;

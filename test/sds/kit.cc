@@ -50,8 +50,9 @@ SvidPtr TestCa::issue(const Entry& entry, Time now, Duration life) const {
   return std::make_shared<const X509Svid>(*svid);
 }
 
-BundlePtr TestCa::bundle() const {
-  return std::make_shared<const TrustBundle>(TrustBundle::create(trust_domain_, {root_}).value());
+BundlePtr TestCa::bundle(const std::vector<JwtAuthority>& jwt_authorities) const {
+  return std::make_shared<const TrustBundle>(
+      TrustBundle::create(trust_domain_, {root_}, jwt_authorities).value());
 }
 
 BundlePtr TestCa::bundle_with(const TestCa& other) const {
@@ -114,9 +115,13 @@ Rig::Rig(std::vector<Entry> entries)
     : ca("example.org", clock.now()),
       store(clock, EntrySet(std::move(entries))),
       callers(workers, {&attestor}),
-      context{.clock = clock, .store = store, .callers = callers} {
+      context{.clock = clock,
+              .store = store,
+              .callers = callers,
+              .workers = workers,
+              .jwt_svids = &jwt_svids} {
   attestor.answer = kCaller;
-  store.set_bundle(ca.bundle());
+  store.set_bundle(ca.bundle({jwt_signer.authority()}));
 }
 
 SvidPtr Rig::install(const std::string& name, Duration life) {

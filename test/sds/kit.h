@@ -18,6 +18,7 @@
 #include "sds/caller.h"
 #include "sds/rpc/call.h"
 #include "sds/workload_api.h"
+#include "test/rotation/fake_jwt_signer.h"
 
 namespace nodepilot::testing {
 
@@ -31,7 +32,7 @@ class TestCa {
   explicit TestCa(const std::string& trust_domain, Time now = kNow);
 
   SvidPtr issue(const Entry& entry, Time now = kNow, Duration life = std::chrono::hours(1)) const;
-  BundlePtr bundle() const;
+  BundlePtr bundle(const std::vector<JwtAuthority>& jwt_authorities = {}) const;
   // Its own root and that of `other`, as while a CA is being replaced.
   BundlePtr bundle_with(const TestCa& other) const;
 
@@ -117,7 +118,9 @@ struct Rig {
   InlineWorkers workers;
   ToldAttestor attestor;
   TestCa ca;
+  FakeJwtSigner jwt_signer{clock};
   IdentityStore store;
+  JwtSvidCache jwt_svids{clock, workers, jwt_signer, store};
   CallerIdentifier callers;
   ApiContext context;
 };

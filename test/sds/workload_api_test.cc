@@ -72,11 +72,11 @@ TEST_CASE("without the security header every method is refused before anything e
   CHECK(rig.attestor.asked == 0);
 }
 
-TEST_CASE("the JWT and WIT profiles are not implemented") {
+TEST_CASE("the WIT profile is not implemented") {
   Rig rig({make_entry("web")});
 
   for (const char* name :
-       {"FetchJWTSVID", "FetchJWTBundles", "ValidateJWTSVID", "FetchWITSVID", "FetchWITBundles"}) {
+       {"FetchWITSVID", "FetchWITBundles"}) {
     auto call = rig.call(workload_api_methods(rig.context),
                          std::string("/SpiffeWorkloadAPI/") + name, kHeader);
 
@@ -426,7 +426,11 @@ TEST_CASE("bundles are not waited for longer than SVIDs") {
   attestor.answer = make_entry("web").match;
   IdentityStore store(clock, EntrySet({make_entry("web")}));
   CallerIdentifier callers(workers, {&attestor});
-  ApiContext context{.clock = clock, .store = store, .callers = callers};
+  ApiContext context{.clock = clock,
+                     .store = store,
+                     .callers = callers,
+                     .workers = workers,
+                     .jwt_svids = nullptr};
   TestCall call(workload_api_methods(context), kBundlesPath, kHeader);
 
   call.write_bytes("");
