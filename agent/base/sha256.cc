@@ -6,10 +6,27 @@
 
 #include <array>
 #include <cerrno>
+#include <exception>
 #include <memory>
 #include <vector>
 
 namespace nodepilot {
+namespace {
+
+using Sum = std::array<unsigned char, EVP_MAX_MD_SIZE>;
+
+std::string hex(const Sum& sum, unsigned length) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string text;
+  text.reserve(std::size_t{length} * 2);
+  for (unsigned i = 0; i < length; ++i) {
+    text += kDigits[sum.at(i) >> 4];
+    text += kDigits[sum.at(i) & 15];
+  }
+  return text;
+}
+
+}  // namespace
 
 expected<std::string> sha256_hex(int fd, std::size_t max_bytes) {
   std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> digest(EVP_MD_CTX_new(), EVP_MD_CTX_free);
@@ -30,12 +47,20 @@ expected<std::string> sha256_hex(int fd, std::size_t max_bytes) {
     }
     EVP_DigestUpdate(digest.get(), buffer.data(), static_cast<std::size_t>(n));
   }
-  std::array<unsigned char, EVP_MAX_MD_SIZE> sum{};
+  Sum sum{};
   unsigned length = 0;
   EVP_DigestFinal_ex(digest.get(), sum.data(), &length);
-  std::string hex;
-  for (unsigned i = 0; i < length; ++i) hex += fmt::format("{:02x}", sum.at(i));
-  return hex;
+  return hex(sum, length);
+}
+
+std::string sha256_hex(std::string_view bytes) {
+  Sum sum{};
+  unsigned length = 0;
+  // Fails only if libcrypto has no SHA-256 or no memory.
+  if (EVP_Digest(bytes.data(), bytes.size(), sum.data(), &length, EVP_sha256(), nullptr) != 1) {
+    std::terminate();
+  }
+  return hex(sum, length);
 }
 
 }  // namespace nodepilot

@@ -33,6 +33,14 @@ TEST_CASE("digests are those of the standard's examples") {
         "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
+TEST_CASE("bytes in memory have the digest of a file that holds them") {
+  Rig rig;
+
+  for (const std::string& bytes : {std::string(), std::string("a\0b", 3), std::string(5000, 'x')}) {
+    CHECK(sha256_hex(bytes) == sha256_hex(rig.open(bytes).get(), kNoLimit));
+  }
+}
+
 TEST_CASE("the whole file is hashed wherever its offset is, and the offset stays") {
   Rig rig;
   Fd file = rig.open("abc");
