@@ -102,6 +102,13 @@ expected<SecretBytes> read_private_file(const fs::path& path, std::size_t max_by
   return read_all<SecretBytes>(file, path, max_bytes);
 }
 
+expected<fs::path> real_path(const fs::path& path) {
+  std::error_code error;
+  fs::path real = fs::canonical(path, error);
+  if (!error) return real;
+  return fail_errno("open " + path.string(), error.value());
+}
+
 expected<void> write_file_atomic(const fs::path& path, std::string_view bytes, mode_t mode) {
   fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
   Fd directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));

@@ -21,6 +21,10 @@ expected<std::string> read_file(const std::filesystem::path& path, std::size_t m
 // readable by group or others (the error names the chmod or chown that mends it).
 expected<SecretBytes> read_private_file(const std::filesystem::path& path, std::size_t max_bytes);
 
+// `path` with its symbolic links resolved. For files that the operator names, which may be links
+// (a Kubernetes volume shows all of its files so); never for files of our own.
+expected<std::filesystem::path> real_path(const std::filesystem::path& path);
+
 // Writes a temporary file beside `path`, syncs it, renames it over `path`, syncs the directory.
 // On an error the old file stays and no temporary is left.
 expected<void> write_file_atomic(const std::filesystem::path& path, std::string_view bytes,

@@ -141,6 +141,22 @@ TEST_CASE("a symbolic link on the way to a file is followed") {
   CHECK(read_file(directory / "link/file", 10) == "x");
 }
 
+TEST_CASE("a real path is that of the file behind links") {
+  TemporaryDirectory directory;
+  fs::path file = directory.write("..data/ca.pem", "text");
+  fs::create_symlink("..data/ca.pem", directory / "ca.pem");
+
+  auto real = real_path(directory / "ca.pem");
+  auto missing = real_path(directory / "none.pem");
+
+  REQUIRE(real);
+  CHECK(*real == fs::canonical(file));
+  REQUIRE_FALSE(missing);
+  CHECK(missing.error().code == Code::kNotFound);
+  CHECK(missing.error().message ==
+        "open " + (directory / "none.pem").string() + ": No such file or directory");
+}
+
 TEST_CASE("a private file is read when only its owner may read it") {
   TemporaryDirectory directory;
   auto key = directory.write("key", "secret");
