@@ -11,12 +11,13 @@ ROOMS = {
     "rotation/pki": ["agent/base"],
     "rotation": ["rotation/pki", "agent/base"],
     "rotation/https": ["rotation/pki", "agent/base"],
+    "rotation/federation": ["rotation", "rotation/https", "rotation/pki", "agent/base"],
     "rotation/ca": ["rotation", "rotation/pki", "agent/base", "proto"],
     "sds/rpc": ["attest", "agent/base"],
     "sds": ["sds/rpc", "attest", "rotation", "rotation/pki", "agent/base", "proto"],
     "agent/cli": ["agent", "rotation", "rotation/pki", "agent/base", "proto"],
-    "agent": ["sds", "sds/rpc", "attest", "rotation", "rotation/pki", "rotation/ca", "agent/base",
-              "agent/cli", "proto"],
+    "agent": ["sds", "sds/rpc", "attest", "rotation", "rotation/pki", "rotation/ca", "rotation/https",
+              "rotation/federation", "agent/base", "agent/cli", "proto"],
 }
 
 # Library header -> the rooms where it may be included.
@@ -28,7 +29,7 @@ LIBRARIES = {
     r"nghttp2/": ["sds/rpc"],
     r"grpcpp/|.*\.grpc\.pb\.h": ["rotation/ca", "agent/cli"],
     r"boost/asio": ["agent/base", "sds/rpc", "rotation/https", "agent"],
-    r"boost/beast": ["rotation/https"],
+    r"boost/beast": ["rotation/https", "agent"],
     r"spdlog/": ["agent/base"],
     r"yaml-cpp/": ["agent"],
     r"CLI/": ["agent/cli", "agent"],
