@@ -57,7 +57,7 @@ def selectors(envoys):
 
 @pytest.fixture(scope="session", params=["go-spiffe", "py-spiffe", "grpc-js"])
 def client_argv(request):
-    """The command line of one real client, without the address: client_argv(address)."""
+    """The command line of one real client: client_argv(address, mode)."""
     try:
         argv, version = clients.find(request.param, ROOT)
     except clients.Missing as reason:

@@ -12,8 +12,9 @@ def agent(make_agent, own_uid):
     return make_agent([identity("web", own_uid)]).start()
 
 
-def test_fetches_sees_a_rotation_and_comes_back_after_a_restart(client_argv, start_client, agent):
-    client = start_client(client_argv(agent.address))
+@pytest.mark.parametrize("mode", ["watch", "source"])
+def test_fetches_sees_a_rotation_and_comes_back_after_a_restart(client_argv, start_client, agent, mode):
+    client = start_client(client_argv(agent.address, mode))
 
     first = client.wait_update()
     assert (first["spiffe_id"], first["svids"], first["roots"]) == (spiffe_id("web"), 1, 1)
@@ -30,7 +31,7 @@ def test_fetches_sees_a_rotation_and_comes_back_after_a_restart(client_argv, sta
 
 
 def test_comes_back_after_the_agent_was_killed(client_argv, start_client, agent):
-    client = start_client(client_argv(agent.address))
+    client = start_client(client_argv(agent.address, "source"))
     first = client.wait_update()
 
     agent.kill()
@@ -77,7 +78,7 @@ def test_written_files_hold_a_chain_that_openssl_accepts(agent, folder):
 def test_a_client_without_an_identity_is_refused_and_nobody_else_is_touched(client_argv, start_client, make_agent,
                                                                             own_uid):
     agent = make_agent([identity("web", own_uid)]).start()
-    ours = start_client(client_argv(agent.address))
+    ours = start_client(client_argv(agent.address, "watch"))
     first = ours.wait_update()
 
     refused = agent.command("fetch", "x509", uid=NOBODY_UID)

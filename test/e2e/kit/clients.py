@@ -13,23 +13,24 @@ class Missing(Exception):
 
 
 def find(name, root):
-    """(address -> command line, version) of a client that ./check has installed."""
+    """((address, mode) -> command line, version) of a client that ./check has installed."""
     source = root / "test" / "e2e" / "clients"
     if name == "go-spiffe":
         program = root / ".cache" / "go-client"
         if not program.exists():
             raise Missing("not built; ./check builds it where Go is")
         version = re.search(r"go-spiffe/v2 (\S+)", (source / "go" / "go.mod").read_text())[1]
-        return lambda address: [program, address], version
+        return lambda address, mode: [program, address, mode], version
     if name == "py-spiffe":
-        return lambda address: [sys.executable, source / "python" / "client.py", address], \
+        return lambda address, mode: [sys.executable, source / "python" / "client.py", address, mode], \
             importlib.metadata.version("spiffe")
     folder = root / ".cache" / "js"
     package = folder / "node_modules" / "@grpc" / "grpc-js" / "package.json"
     if not package.exists() or not shutil.which("node"):
         raise Missing("not installed; ./check installs it where Node is")
     proto = root / "proto" / "spiffe" / "workload.proto"
-    return lambda address: ["node", folder / "client.js", address, proto], json.loads(package.read_text())["version"]
+    version = json.loads(package.read_text())["version"]
+    return lambda address, mode: ["node", folder / "client.js", address, mode, proto], version
 
 
 class Client:

@@ -1,50 +1,39 @@
-// A workload that holds its identity with go-spiffe: prints one JSON line for every X.509 context
-// that the agent streams, and for every error of the stream.
+// A workload that holds its identity with go-spiffe: prints one JSON line for every update and
+// error. Usage: go-client ADDRESS watch|source
 package main
 
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
-	"time"
-
-	"github.com/spiffe/go-spiffe/v2/workloadapi"
 )
 
-type watcher struct{ out *json.Encoder }
-
-func (w watcher) OnX509ContextUpdate(update *workloadapi.X509Context) {
-	svid := update.DefaultSVID()
-	roots := 0
-	for _, bundle := range update.Bundles.Bundles() {
-		roots += len(bundle.X509Authorities())
-	}
-	w.print(map[string]interface{}{
-		"event":     "update",
-		"svids":     len(update.SVIDs),
-		"spiffe_id": svid.ID.String(),
-		"serial":    svid.Certificates[0].SerialNumber.Text(16),
-		"not_after": svid.Certificates[0].NotAfter.Format(time.RFC3339),
-		"roots":     roots,
-	})
+var modes = map[string]func(ctx context.Context, address string) error{
+	"watch":  watch,
+	"source": holdSource,
 }
 
-func (w watcher) OnX509ContextWatchError(err error) {
-	w.print(map[string]interface{}{"event": "error", "error": err.Error()})
-}
+type line map[string]interface{}
 
-func (w watcher) print(line map[string]interface{}) {
-	if err := w.out.Encode(line); err != nil {
+func show(l line) {
+	if err := json.NewEncoder(os.Stdout).Encode(l); err != nil {
 		os.Exit(1)
 	}
 }
 
+func showError(err error) {
+	show(line{"event": "error", "error": err.Error()})
+}
+
 func main() {
-	w := watcher{json.NewEncoder(os.Stdout)}
-	client, err := workloadapi.New(context.Background(), workloadapi.WithAddr(os.Args[1]))
-	if err == nil {
-		err = client.WatchX509Context(context.Background(), w)
+	run, known := modes[os.Args[2]]
+	if !known {
+		fmt.Fprintf(os.Stderr, "no mode %q\n", os.Args[2])
+		os.Exit(2)
 	}
-	w.OnX509ContextWatchError(err)
+	if err := run(context.Background(), os.Args[1]); err != nil {
+		showError(err)
+	}
 	os.Exit(1)
 }
