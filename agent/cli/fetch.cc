@@ -25,12 +25,40 @@ expected<X509SVIDResponse> first_response(const FetchX509Options& options) {
   return fail(Code::kDataLoss, options.endpoint.str() + ": the stream ended without an answer");
 }
 
+// Removes PREFIX N SUFFIX, PREFIX N+1 SUFFIX, ... up to the first that is not there; how many.
+expected<std::size_t> remove_from(const std::filesystem::path& prefix, const char* suffix,
+                                  std::size_t number) {
+  for (std::size_t removed = 0;; ++removed) {
+    std::filesystem::path file = prefix.string() + std::to_string(number + removed) + suffix;
+    std::error_code error;
+    bool was_there = std::filesystem::remove(file, error);
+    if (error) return fail_errno("remove " + file.string(), error.value());
+    if (!was_there) return removed;
+  }
+}
+
+// An earlier fetch may have left more files. What is withdrawn must not stay to be used
+// (Workload API section 4.4).
+expected<void> remove_withdrawn(const FetchedSvids& fetched,
+                                const std::filesystem::path& directory) {
+  std::size_t count = fetched.svids.size();
+  TRY(remove_from(directory / "svid.", ".key", count));
+  TRY(remove_from(directory / "svid.", ".pem", count));
+  TRY(remove_from(directory / "bundle.", ".pem", count));
+  for (std::size_t i = 0;; ++i) {
+    auto prefix = directory / ("federated_bundle." + std::to_string(i) + ".");
+    std::size_t first = i < count ? fetched.federated.size() : 0;
+    std::size_t removed = TRY(remove_from(prefix, ".pem", first));
+    if (i >= count && removed == 0) return {};
+  }
+}
+
 expected<void> write_files(const FetchedSvids& fetched, const std::filesystem::path& directory) {
   for (const FetchedSvids::File& file : fetched.files()) {
     std::string_view bytes(reinterpret_cast<const char*>(file.bytes.data()), file.bytes.size());
     TRY(write_file_atomic(directory / file.name, bytes, file.mode));
   }
-  return {};
+  return remove_withdrawn(fetched, directory);
 }
 
 std::string written_text(const FetchedSvids& fetched, const std::filesystem::path& directory) {
