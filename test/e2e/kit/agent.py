@@ -90,11 +90,11 @@ class Agent:
     def kill(self):
         self.process.kill()
 
-    def command(self, *args, uid=None, address=None, timeout=30):
-        """One CLI command, as another user if asked; never raises for its exit code."""
+    def command(self, *args, uid=None, binary=None, address=None, timeout=30):
+        """One CLI command, as another user or with a copy of the binary if asked; never raises for its exit code."""
         env = {**os.environ, "NODEPILOT_ADMIN_SOCKET": str(self.admin),
                "SPIFFE_ENDPOINT_SOCKET": address or self.address}
-        return subprocess.run([self.binary, *map(str, args)], capture_output=True, text=True, env=env,
+        return subprocess.run([binary or self.binary, *map(str, args)], capture_output=True, text=True, env=env,
                               timeout=timeout, cwd="/", stdin=subprocess.DEVNULL, **identity_args(uid))
 
     def json(self, *args):
