@@ -5,6 +5,7 @@
 
 #include "agent/base/log.h"
 #include "proto/nodepilot/admin.pb.h"
+#include "rotation/pki/bundle_document.h"
 
 namespace nodepilot {
 namespace {
@@ -83,6 +84,45 @@ class GetStatus : public CallHandler {
   }
 
  private:
+  const AdminContext& context_;
+  Call& call_;
+};
+
+class GetBundles : public CallHandler {
+ public:
+  GetBundles(const AdminContext& context, Call& call) : context_(context), call_(call) {}
+
+  void on_message(std::string_view message) override {
+    pb::GetBundlesRequest request;
+    if (!request.ParseFromArray(message.data(), static_cast<int>(message.size()))) {
+      return call_.finish(Status(Code::kInvalidArgument, "malformed request"));
+    }
+    pb::GetBundlesResponse out;
+    add(context_.store.bundle(), request.trust_domain(), out);
+    for (const auto& [trust_domain, bundle] : context_.store.federated()) {
+      add(bundle, request.trust_domain(), out);
+    }
+    if (out.bundles().empty()) return call_.finish(absent(request.trust_domain()));
+    call_.send(make_frame(out));
+    call_.finish(Status());
+  }
+
+ private:
+  static void add(const BundlePtr& bundle, const std::string& wanted, pb::GetBundlesResponse& out) {
+    if (!bundle || (!wanted.empty() && wanted != bundle->trust_domain().name())) return;
+    auto& held = *out.add_bundles();
+    held.set_trust_domain(bundle->trust_domain().name());
+    held.set_document(write_bundle_document({.bundle = *bundle}));
+  }
+
+  Status absent(const std::string& wanted) const {
+    if (wanted.empty() || wanted == context_.trust_domain) {
+      return {Code::kUnavailable, "no trust bundle yet: the CA has not answered"};
+    }
+    return {Code::kNotFound, "no bundle of the trust domain " + quote(wanted.substr(0, 100)) +
+                                 " is held; `nodepilot bundle show` lists those that are"};
+  }
+
   const AdminContext& context_;
   Call& call_;
 };
@@ -225,6 +265,8 @@ Methods admin_methods(const AdminContext& context) {
              [shared](Call& call) { return std::make_unique<GetStatus>(*shared, call); }),
       method("/nodepilot.admin.v1.Admin/Rotate",
              [shared](Call& call) { return std::make_unique<Rotate>(*shared, call); }),
+      method("/nodepilot.admin.v1.Admin/GetBundles",
+             [shared](Call& call) { return std::make_unique<GetBundles>(*shared, call); }),
   };
 }
 

@@ -98,7 +98,7 @@ class Daemon {
     ApiContext context{.clock = clock_,
                        .store = store_,
                        .callers = callers_,
-                       .workers = issue_workers_,
+                       .workers = attest_workers_,
                        .jwt_svids = nullptr};
     context.workload_request_bytes = config_.limits.workload_request_bytes;
     context.sds_request_bytes = config_.limits.sds_request_bytes;

@@ -82,6 +82,7 @@ class IdentityStore {
   void set_federated(const TrustDomain& trust_domain, BundlePtr bundle);
 
   BundlePtr bundle() const { return bundle_; }
+  const std::map<TrustDomain, BundlePtr>& federated() const { return federated_; }
   // The known bundles of the trust domains that the entries federate with.
   std::map<TrustDomain, BundlePtr> federated_with(const std::vector<EntryPtr>& entries) const;
   const EntrySet& entries() const { return entries_; }

@@ -7,25 +7,38 @@ namespace nodepilot {
 
 namespace pb = admin::v1;
 
-expected<pb::GetStatusResponse> get_status(const EndpointAddress& admin, Duration timeout) {
+namespace {
+
+// One unary call, of any kind.
+template <class Request, class Response>
+expected<Response> call(const EndpointAddress& admin,
+                        grpc::Status (pb::Admin::Stub::*method)(grpc::ClientContext*,
+                                                                const Request&, Response*),
+                        const Request& request, Duration timeout) {
   auto stub = pb::Admin::NewStub(open_channel(admin));
   grpc::ClientContext context;
   set_deadline(context, timeout);
-  pb::GetStatusResponse response;
-  grpc::Status status = stub->GetStatus(&context, {}, &response);
+  Response response;
+  grpc::Status status = (stub.get()->*method)(&context, request, &response);
   if (!status.ok()) return call_error(status, admin);
   return response;
 }
 
+}  // namespace
+
+expected<pb::GetStatusResponse> get_status(const EndpointAddress& admin, Duration timeout) {
+  return call(admin, &pb::Admin::Stub::GetStatus, {}, timeout);
+}
+
 expected<pb::RotateResponse> rotate(const EndpointAddress& admin, const pb::RotateRequest& request,
                                     Duration timeout) {
-  auto stub = pb::Admin::NewStub(open_channel(admin));
-  grpc::ClientContext context;
-  set_deadline(context, timeout);
-  pb::RotateResponse response;
-  grpc::Status status = stub->Rotate(&context, request, &response);
-  if (!status.ok()) return call_error(status, admin);
-  return response;
+  return call(admin, &pb::Admin::Stub::Rotate, request, timeout);
+}
+
+expected<pb::GetBundlesResponse> get_bundles(const EndpointAddress& admin,
+                                             const pb::GetBundlesRequest& request,
+                                             Duration timeout) {
+  return call(admin, &pb::Admin::Stub::GetBundles, request, timeout);
 }
 
 }  // namespace nodepilot

@@ -14,4 +14,8 @@ expected<admin::v1::RotateResponse> rotate(const EndpointAddress& admin,
                                            const admin::v1::RotateRequest& request,
                                            Duration timeout);
 
+expected<admin::v1::GetBundlesResponse> get_bundles(const EndpointAddress& admin,
+                                                    const admin::v1::GetBundlesRequest& request,
+                                                    Duration timeout);
+
 }  // namespace nodepilot

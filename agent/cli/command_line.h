@@ -53,10 +53,26 @@ struct FetchX509Options {
   Format format = Format::kPretty;
 };
 
+struct BundleShowOptions {
+  enum class Format { kTable, kJson, kPem };
+
+  EndpointAddress admin;
+  std::string trust_domain;  // empty: all that are held
+  Format format = Format::kTable;
+};
+
+// Either side is a trust domain whose bundle is held, or a file: a SPIFFE bundle or PEM.
+struct BundleDiffOptions {
+  EndpointAddress admin;
+  std::string before;
+  std::string after;
+};
+
 struct VersionOptions {};
 
-using Command = std::variant<RunOptions, ValidateOptions, StatusOptions, RotateOptions,
-                             FetchX509Options, VersionOptions>;
+using Command =
+    std::variant<RunOptions, ValidateOptions, StatusOptions, RotateOptions, FetchX509Options,
+                 BundleShowOptions, BundleDiffOptions, VersionOptions>;
 
 // If there is nothing to execute (help was asked for, wrong usage) what is to be said has been
 // printed, and the code is what to end with.

@@ -13,6 +13,8 @@ ExitCode execute(const ValidateOptions& options);
 ExitCode execute(const StatusOptions& options);
 ExitCode execute(const RotateOptions& options);
 ExitCode execute(const FetchX509Options& options);
+ExitCode execute(const BundleShowOptions& options);
+ExitCode execute(const BundleDiffOptions& options);
 ExitCode execute(const VersionOptions& options);
 
 // `text` on stdout; kFailed if it cannot be written (a full disk behind a redirection), else

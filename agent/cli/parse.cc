@@ -86,6 +86,8 @@ struct Options {
   StatusOptions status;
   RotateOptions rotate;
   FetchX509Options fetch;
+  BundleShowOptions bundle_show;
+  BundleDiffOptions bundle_diff;
 };
 
 CLI::App& add_run(CLI::App& app, RunOptions& options) {
@@ -179,6 +181,33 @@ CLI::App& add_fetch_x509(CLI::App& fetch, FetchX509Options& options) {
   return x509;
 }
 
+CLI::App& add_bundle_show(CLI::App& bundle, BundleShowOptions& options) {
+  CLI::App& show =
+      add_command(bundle, "show", "Show the trust bundles that the agent holds",
+                  "  nodepilot bundle show\n"
+                  "  nodepilot bundle show example.org -o json > example.org.json",
+                  "0 ok, 1 failed or not held, 2 usage, 3 agent unreachable, 6 timed out");
+  show.add_option("trust-domain", options.trust_domain, "only this one")->type_name("NAME");
+  add_admin_socket(show, options.admin);
+  using Format = BundleShowOptions::Format;
+  add_choice<Format>(show, options.format,
+                     {{"table", Format::kTable}, {"json", Format::kJson}, {"pem", Format::kPem}});
+  return show;
+}
+
+CLI::App& add_bundle_diff(CLI::App& bundle, BundleDiffOptions& options) {
+  CLI::App& diff =
+      add_command(bundle, "diff", "Tell what one trust bundle has and another lacks",
+                  "  nodepilot bundle diff example.org /etc/nodepilot/example.org.json\n"
+                  "  nodepilot bundle diff old.pem new.pem",
+                  "0 equal, 1 different or failed, 2 usage, 3 agent unreachable, 6 timed out");
+  const char* what = "a trust domain that is held, or a file (with a /): SPIFFE bundle or PEM";
+  diff.add_option("a", options.before, what)->type_name("A");
+  diff.add_option("b", options.after, what)->type_name("B");
+  add_admin_socket(diff, options.admin);
+  return diff;
+}
+
 // "nodepilot fetch x509"
 std::string full_name(const CLI::App& app) {
   if (app.get_parent() == nullptr) return app.get_name();
@@ -258,6 +287,11 @@ expected<void> complete(FetchX509Options& options) {
   return {};
 }
 
+expected<void> complete(BundleDiffOptions& options) {
+  if (!options.before.empty() && !options.after.empty()) return {};
+  return fail(Code::kInvalidArgument, "name the two bundles to compare");
+}
+
 template <class Specific>
 tl::expected<Command, ExitCode> finished(const CLI::App& app, Specific& options) {
   if (auto whole = complete(options); !whole) {
@@ -287,6 +321,11 @@ tl::expected<Command, ExitCode> parse_command_line(int argc, const char* const* 
                                 "  nodepilot fetch x509", "those of the command below it");
   fetch.require_subcommand(0, 1);
   CLI::App& x509 = add_fetch_x509(fetch, options.fetch);
+  CLI::App& bundle = add_command(root, "bundle", "Look at trust bundles", "  nodepilot bundle show",
+                                 "those of the command below it");
+  bundle.require_subcommand(0, 1);
+  CLI::App& bundle_show = add_bundle_show(bundle, options.bundle_show);
+  CLI::App& bundle_diff = add_bundle_diff(bundle, options.bundle_diff);
   CLI::App& version = add_command(root, "version", "Print the version", "  nodepilot version", "0");
 
   try {
@@ -304,6 +343,8 @@ tl::expected<Command, ExitCode> parse_command_line(int argc, const char* const* 
   if (status.parsed()) return options.status;
   if (rotate.parsed()) return finished(rotate, options.rotate);
   if (x509.parsed()) return finished(x509, options.fetch);
+  if (bundle_show.parsed()) return options.bundle_show;
+  if (bundle_diff.parsed()) return finished(bundle_diff, options.bundle_diff);
   std::string message = "a command is missing:";
   for (const std::string& name : names_of_commands(named)) message += " " + name;
   return tl::unexpected(usage(named, message));

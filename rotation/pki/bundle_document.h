@@ -21,12 +21,12 @@ inline constexpr std::size_t kMaxBundleKeys = 1000;
 // A value. Thread: any.
 struct BundleDocument {
   TrustBundle bundle;
-  std::optional<std::uint64_t> sequence;
+  std::optional<std::uint64_t> sequence{};
   // As written, but for values beyond a year, which become a year; the reader sets its own bounds.
-  std::optional<std::chrono::seconds> refresh_hint;
+  std::optional<std::chrono::seconds> refresh_hint{};
   // Why single keys were left out, for the log; not written. A key of another or no use is left
   // out too, as newer kinds of keys will be.
-  std::vector<std::string> skipped;
+  std::vector<std::string> skipped{};
 };
 
 // A JWK Set. A JWK that is of no use to us is skipped, by itself; all else that is wrong refuses

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "proto/nodepilot/admin.pb.h"
+#include "rotation/pki/bundle_document.h"
 #include "test/rotation/rig.h"
 #include "test/sds/kit.h"
 
@@ -209,9 +210,43 @@ TEST_CASE("a client that hangs up during a rotation harms nothing") {
   CHECK(watcher->updates.size() == 1);
 }
 
+TEST_CASE("bundles are told as SPIFFE documents, ours first") {
+  AdminRig rig(1);
+  auto partner = TrustDomain::parse("a.partner").value();
+  rig.store.set_federated(
+      partner, std::make_shared<const TrustBundle>(TrustBundle::foreign(partner, {}, {})));
+
+  auto all = rig.call("GetBundles");
+  all.write(pb::GetBundlesRequest());
+
+  auto held = all.read<pb::GetBundlesResponse>();
+  REQUIRE(held.bundles_size() == 2);
+  CHECK(held.bundles(0).trust_domain() == "td");
+  auto own = parse_bundle_document(TrustDomain::parse("td").value(), held.bundles(0).document());
+  REQUIRE(own);
+  CHECK(own->bundle == *rig.store.bundle());
+  CHECK(held.bundles(1).trust_domain() == "a.partner");
+}
+
+TEST_CASE("one bundle can be asked for by name, and one that is not held is not found") {
+  AdminRig rig(1);
+  pb::GetBundlesRequest request;
+
+  request.set_trust_domain("td");
+  auto own = rig.call("GetBundles");
+  own.write(request);
+  request.set_trust_domain("other");
+  auto other = rig.call("GetBundles");
+  other.write(request);
+
+  CHECK(own.read<pb::GetBundlesResponse>().bundles_size() == 1);
+  CHECK(other.code() == Code::kNotFound);
+  CHECK(other.status()->message.find("\"other\"") != std::string::npos);
+}
+
 TEST_CASE("bytes that are no request are refused") {
   AdminRig rig(1);
-  for (const char* method : {"GetStatus", "Rotate"}) {
+  for (const char* method : {"GetStatus", "Rotate", "GetBundles"}) {
     auto call = rig.call(method);
 
     call.write_bytes("\xff\xff\xff");

@@ -1,4 +1,5 @@
 """The command line: configuration mistakes with their place, and exit codes that scripts can use."""
+import json
 import re
 
 import pytest
@@ -113,3 +114,21 @@ def test_status_tells_who_holds_what(make_agent, own_uid):
     assert status["trust_domain"] == "dev.local"
     assert {one["spiffe_id"] for one in status["identities"]} == {spiffe_id("web"), spiffe_id("idle")}
     assert list(agent.serials()) == [spiffe_id("web")]
+
+
+def test_bundles_are_shown_and_compared(make_agent, own_uid, folder):
+    agent = make_agent([identity("web", own_uid)]).start()
+    same, other = folder / "same.json", folder / "other.pem"
+
+    shown = agent.command("bundle", "show", "dev.local", "-o", "json")
+    same.write_text(shown.stdout)
+    other.write_text(agent.command("bundle", "show", "-o", "pem").stdout)
+
+    assert [key["use"] for key in json.loads(shown.stdout)["keys"]].count("x509-svid") == 1
+    assert "x509 root" in agent.command("bundle", "show").stdout
+    assert agent.command("bundle", "diff", "dev.local", same).returncode == 0
+    assert agent.command("bundle", "diff", same, same).stdout == ""
+    assert agent.command("bundle", "diff", other, same).stdout.count("x509 root") == 0
+    assert agent.command("bundle", "show", "other").returncode == 1
+    assert "bundle show" in agent.command("bundle", "show", "other").stderr
+    assert agent.command("bundle", "diff", "dev.local").returncode == 2
