@@ -176,7 +176,7 @@ def test_WA_07_a_client_that_drops_its_connection_frees_the_stream(own_agent):
 
 def test_WA_07_a_client_comes_back_after_a_restart(own_agent, folder):
     argv, _ = clients.find("py-spiffe", ROOT)
-    client = clients.Client(argv(own_agent.address), folder / "client.log")
+    client = clients.Client(argv(own_agent.address, "source"), folder / "client.log")
     try:
         first = client.wait_update()
         own_agent.stop()

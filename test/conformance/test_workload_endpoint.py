@@ -130,7 +130,7 @@ def test_WE_10_a_stock_client_is_served(agent, folder, library):
         argv, _ = clients.find(library, ROOT)
     except clients.Missing as reason:
         pytest.skip(str(reason))
-    client = clients.Client(argv(agent.address), folder / "client.log")
+    client = clients.Client(argv(agent.address, "source"), folder / "client.log")
     try:
         assert client.wait_update()["spiffe_id"] == spiffe_id("web")
     finally:
