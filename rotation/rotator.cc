@@ -42,6 +42,7 @@ Rotator::Rotator(Clock& clock, Workers& workers, CertificateAuthority& ca, Ident
       bundle_keeper_(clock, workers, ca, store, options.policy, options.bundle_refresh,
                      std::move(jitter)),
       alarm_(clock, [this] { wake(); }),
+      clock_watch_(clock.on_step([this] { wake(); })),
       store_watch_(store.on_change([this] { start_queued(); })),
       latest_(clock.now()),
       self_(std::make_shared<Rotator*>(this)) {}

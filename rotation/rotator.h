@@ -119,6 +119,7 @@ class Rotator : public Demand {
   RotationSchedule schedule_;
   BundleKeeper bundle_keeper_;
   Alarm alarm_;
+  std::shared_ptr<void> clock_watch_;  // hears of steps back
   std::shared_ptr<void> store_watch_;  // hears of the first bundle
   IssueQueue queue_;
   bool starting_ = false;                   // start_queued() is running

@@ -19,6 +19,21 @@ void Clock::fire_due() {
   }
 }
 
+std::shared_ptr<void> Clock::on_step(std::function<void()> listener) {
+  auto handle = std::make_shared<std::function<void()>>(std::move(listener));
+  step_listeners_.push_back(handle);
+  return handle;
+}
+
+void Clock::stepped() {
+  step_listeners_.remove_if([](const auto& listener) { return listener.expired(); });
+  auto listeners = step_listeners_;
+  for (const auto& weak : listeners) {
+    if (auto listener = weak.lock()) (*listener)();
+  }
+  fire_due();
+}
+
 Alarm::Alarm(Clock& clock, std::function<void()> fire) : clock_(clock), fire_(std::move(fire)) {}
 
 void Alarm::set(Time when) {
@@ -43,7 +58,7 @@ void FakeClock::advance(Duration duration) {
 
 void FakeClock::jump(Time to) {
   now_ = to;
-  fire_due();
+  stepped();
 }
 
 }  // namespace nodepilot

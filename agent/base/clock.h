@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -23,7 +24,14 @@ class Clock {
   // Thread: any.
   virtual Time now() const = 0;
 
+  // Calls `listener` after every step of the clock, forward or back, until the returned handle is
+  // destroyed. Alarms need none of it: what has become due fires by itself, and after a step back
+  // the rest waits. Thread: loop.
+  std::shared_ptr<void> on_step(std::function<void()> listener);
+
  protected:
+  // The clock was set: tells the listeners, then fires what is due. Thread: loop.
+  void stepped();
   // Fires every alarm that is due, earliest first; one that an alarm sets meanwhile fires too if
   // it is due. Thread: loop.
   void fire_due();
@@ -37,6 +45,7 @@ class Clock {
   virtual void rearm() = 0;
 
   Armed armed_;
+  std::list<std::weak_ptr<std::function<void()>>> step_listeners_;
 };
 
 // Calls `fire` once, on the loop, at or after the time that was set. Destruction disarms it.

@@ -24,7 +24,9 @@ void Loop::assert_here() const {
   assert(thread_ == std::thread::id() || thread_ == std::this_thread::get_id());
 }
 
-LoopClock::LoopClock(Loop& loop) : loop_(loop), timer_(loop.io()), steps_(loop.io()) { watch_steps(); }
+LoopClock::LoopClock(Loop& loop) : loop_(loop), timer_(loop.io()), steps_(loop.io()) {
+  watch_steps();
+}
 
 Time LoopClock::now() const {
   return std::chrono::floor<Duration>(std::chrono::system_clock::now());
@@ -64,7 +66,7 @@ void LoopClock::watch_steps() {
         [[maybe_unused]] ssize_t n = ::read(steps_.native_handle(), &ignored, sizeof ignored);
         log::info("the clock was set", {{"now", to_rfc3339(now())}});
         watch_steps();
-        fire_due();
+        stepped();
         if (earliest()) rearm();
       });
 }

@@ -161,6 +161,22 @@ TEST_CASE("a step back fires nothing and keeps the alarms") {
   CHECK(fired == 1);
 }
 
+TEST_CASE("who listens hears of a step before the alarms that it makes due") {
+  FakeClock clock;
+  std::string order;
+  Alarm alarm(clock, [&] { order += "a"; });
+  auto handle = clock.on_step([&] { order += "s"; });
+  alarm.set(clock.now() + 1h);
+
+  clock.jump(clock.now() + 2h);
+  clock.jump(clock.now() - 2h);
+  CHECK(order == "sas");
+  handle.reset();
+  clock.jump(clock.now() + 2h);
+
+  CHECK(order == "sas");
+}
+
 TEST_CASE("a time that has passed fires later, not inside set()") {
   FakeClock clock;
   int fired = 0;
