@@ -38,7 +38,6 @@ tl::unexpected<Error> fail_at(const Origin& origin, const Error& cause) {
 
 // Only a missing file is replaced: a damaged one may be the last copy of a root in use.
 expected<Signer> load_own(const LocalCa::Options& options, Time now) {
-  TRY(ensure_directory(options.state_dir, 0700));
   auto text = read_private_file(own_file(options), kMaxPrivateKeyPemBytes);
   if (!text && text.error().code == Code::kNotFound) {
     return make_own_signer(own_file(options), options.trust_domain,
@@ -64,21 +63,26 @@ expected<Signer> load(const LocalCa::Options& options, Time now) {
 expected<std::unique_ptr<LocalCa>> LocalCa::open(const Options& options,
                                                  std::function<Time()> now) {
   Time start = now();
+  TRY(ensure_directory(options.state_dir, 0700));
   Signer signer = TRY(load(options, start));
   auto bundle = TrustBundle::create(options.trust_domain, {signer.root()});
   if (!bundle) return fail_at(origin_of(options), bundle.error());
   auto chain = check_signer(signer, *bundle, start);
   if (!chain) return fail_at(origin_of(options), chain.error());
-  return std::unique_ptr<LocalCa>(
-      new LocalCa(std::move(signer.key), *std::move(chain), *std::move(bundle), std::move(now)));
+  auto jwt_keys = TRY(JwtKeys::open(options.state_dir / "local-ca-jwt.json", options.jwt, start));
+  return std::unique_ptr<LocalCa>(new LocalCa(std::move(signer.key), *std::move(chain),
+                                              *std::move(bundle), std::move(jwt_keys),
+                                              options.jwt.longest_token, std::move(now)));
 }
 
 LocalCa::LocalCa(PrivateKey key, std::vector<Certificate> chain, TrustBundle bundle,
-                 std::function<Time()> now)
+                 std::unique_ptr<JwtKeys> jwt_keys, Duration longest_jwt, std::function<Time()> now)
     : key_(std::move(key)),
       chain_(std::move(chain)),
       signer_(chain_.empty() ? bundle.roots().front() : chain_.front()),
       bundle_(std::move(bundle)),
+      jwt_keys_(std::move(jwt_keys)),
+      longest_jwt_(longest_jwt),
       now_(std::move(now)) {}
 
 // A leaf that outlived any certificate above it would be refused by its peers before its end.
@@ -88,14 +92,17 @@ Time LocalCa::end() const {
   return end;
 }
 
+expected<void> LocalCa::check_is_ours(const SpiffeId& id) const {
+  if (id.trust_domain() == bundle_.trust_domain() && id.has_path()) return {};
+  return fail(Code::kInvalidArgument,
+              fmt::format("local CA: cannot sign for {}; only IDs with a path below {} are its to "
+                          "give",
+                          id.str(), bundle_.trust_domain().id()));
+}
+
 expected<std::vector<Certificate>> LocalCa::sign(const Csr& csr, const Entry& entry) {
   const SpiffeId& id = entry.spiffe_id;
-  if (id.trust_domain() != bundle_.trust_domain() || !id.has_path()) {
-    return fail(Code::kInvalidArgument,
-                fmt::format("local CA: cannot sign for {}; only IDs with a path below {} are its "
-                            "to give",
-                            id.str(), bundle_.trust_domain().id()));
-  }
+  TRY(check_is_ours(id));
   Time now = now_();
   if (end() - now < kShortestLife) {
     return fail(Code::kFailedPrecondition,
@@ -107,6 +114,19 @@ expected<std::vector<Certificate>> LocalCa::sign(const Csr& csr, const Entry& en
   std::vector<Certificate> chain{TRY(make_leaf(key_, signer_, csr, entry, validity))};
   chain.insert(chain.end(), chain_.begin(), chain_.end());
   return chain;
+}
+
+expected<TrustBundle> LocalCa::bundle() {
+  return TrustBundle::create(bundle_.trust_domain(), bundle_.roots(),
+                             jwt_keys_->authorities(now_()));
+}
+
+expected<JwtSvid> LocalCa::sign_jwt(const SpiffeId& id, const std::vector<std::string>& audience,
+                                    std::chrono::seconds ttl) {
+  TRY(check_is_ours(id));
+  Time now = now_();
+  return sign_jwt_svid(jwt_keys_->signer(now), id, audience, now,
+                       now + std::min<Duration>(ttl, longest_jwt_));
 }
 
 }  // namespace nodepilot

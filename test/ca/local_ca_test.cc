@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "rotation/pki/jwt_validation.h"
 #include "rotation/pki/x509_svid.h"
 #include "test/pki/test_ca.h"
 #include "test/support/temporary_directory.h"
@@ -174,6 +175,80 @@ TEST_CASE("IDs of other trust domains, or without a path, are not signed") {
   }
 }
 
+TEST_CASE("the JWT-SVIDs it signs verify by its bundle") {
+  Rig rig;
+  auto ca = rig.open();
+  auto id = SpiffeId::parse("spiffe://example.org/web").value();
+
+  auto svid = ca->sign_jwt(id, {"api"}, 5min);
+
+  REQUIRE(svid.has_value());
+  CHECK(svid->issued_at == noon());
+  CHECK(svid->expires_at == noon() + 5min);
+  auto bundle = ca->bundle().value();
+  auto lookup = [&](const TrustDomain&) { return &bundle; };
+  CHECK(validate_jwt_svid(svid->token, "api", lookup, noon(), Duration(0))->id == id);
+}
+
+TEST_CASE("a JWT-SVID lives a day at most") {
+  Rig rig;
+
+  auto svid = rig.open()->sign_jwt(SpiffeId::parse("spiffe://example.org/web").value(), {"api"},
+                                   std::chrono::hours(25));
+
+  CHECK(svid.value().expires_at == noon() + 24h);
+}
+
+TEST_CASE("JWT keys rotate by the clock, and a token stays good after its key has been replaced") {
+  Rig rig;
+  auto ca = rig.open();
+  auto id = SpiffeId::parse("spiffe://example.org/web").value();
+  auto first = ca->bundle().value();
+  rig.now = noon() + 18h;
+  auto with_next = ca->bundle().value();
+  rig.now = noon() + 24h - 1s;
+  auto old = ca->sign_jwt(id, {"api"}, 24h).value();
+  rig.now = noon() + 24h;
+  auto fresh = ca->sign_jwt(id, {"api"}, 24h).value();
+
+  rig.now = noon() + 48h - 2s;
+  auto last = ca->bundle().value();
+
+  CHECK(first.jwt_authorities().size() == 1);
+  CHECK(with_next.jwt_authorities().size() == 2);
+  CHECK(with_next.same_roots(first));
+  CHECK(with_next.jwt_authorities()[0].has_signed(old.token));
+  CHECK(with_next.jwt_authorities()[1].has_signed(fresh.token));
+  auto lookup = [&](const TrustDomain&) { return &last; };
+  CHECK(validate_jwt_svid(old.token, "api", lookup, rig.now, Duration(0)).has_value());
+  CHECK(validate_jwt_svid(fresh.token, "api", lookup, rig.now, Duration(0)).has_value());
+}
+
+TEST_CASE("JWT-SVIDs are signed for our IDs only") {
+  Rig rig;
+  auto ca = rig.open();
+
+  for (const char* id : {"spiffe://example.com/web", "spiffe://example.org"}) {
+    auto svid = ca->sign_jwt(SpiffeId::parse(id).value(), {"api"}, 5min);
+
+    REQUIRE_FALSE(svid.has_value());
+    CHECK(svid.error().code == Code::kInvalidArgument);
+    CHECK(has(svid.error().message, id));
+  }
+}
+
+TEST_CASE("with the operator's root the JWT key is ours, and the same after a restart") {
+  Rig rig;
+  TestCa root = TestCa::root();
+
+  auto first = rig.open_given(root.key, {root.certificate}).value()->bundle().value();
+  auto second = rig.open_given(root.key, {root.certificate}).value()->bundle().value();
+
+  CHECK(mode_of(rig.dir / "state" / "local-ca-jwt.json") == 0600);
+  CHECK(first.jwt_authorities().size() == 1);
+  CHECK(second == first);
+}
+
 TEST_CASE("a leaf never outlives its signer, and the last seconds are not signed at all") {
   Rig rig;
   auto options = rig.options();
@@ -308,7 +383,7 @@ TEST_CASE("a state directory without a parent is an error that names it") {
   CHECK(has(ca.error().message, options.state_dir.string()));
 }
 
-TEST_CASE("a root that the operator gives signs, and nothing is written") {
+TEST_CASE("a root that the operator gives signs, and none is made") {
   Rig rig;
   TestCa root = TestCa::root();
   Entry entry = entry_for("spiffe://example.org/web");
@@ -320,7 +395,7 @@ TEST_CASE("a root that the operator gives signs, and nothing is written") {
   CHECK(chain.size() == 1);
   CHECK(rig.verify(**ca, chain, entry).has_value());
   CHECK((*ca)->bundle().value().roots() == std::vector{root.certificate});
-  CHECK_FALSE(fs::exists(rig.dir / "state"));
+  CHECK_FALSE(fs::exists(rig.own_file()));
 }
 
 TEST_CASE("an intermediate that the operator gives signs, and its chain follows the leaf") {

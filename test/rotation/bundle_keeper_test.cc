@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "rotation/pki/jwt_svid.h"
 #include "test/rotation/rig.h"
 
 namespace nodepilot {
@@ -53,6 +54,35 @@ TEST_CASE("a new root is seen within a minute") {
   rig.clock.advance(minutes(1));
 
   CHECK(rig.roots() == std::vector{rig.ca.root()});
+}
+
+TEST_CASE("JWT keys are told as the CA tells them, beside old roots that are still needed") {
+  KeeperRig rig;
+  JwtAuthority old_key = JwtSigningKey::generate().value().authority();
+  JwtAuthority new_key = JwtSigningKey::generate().value().authority();
+  rig.ca.tell_jwt_keys({old_key});
+  rig.keeper.fetch();
+  CHECK(rig.store.bundle()->jwt_authorities() == std::vector{old_key});
+  rig.supply(1);
+  Certificate old_root = rig.ca.root();
+
+  rig.ca.change_root();
+  rig.ca.tell_jwt_keys({new_key});
+  rig.clock.advance(minutes(1));
+
+  CHECK(rig.roots() == std::vector{rig.ca.root(), old_root});
+  CHECK(rig.store.bundle()->jwt_authorities() == std::vector{new_key});
+}
+
+TEST_CASE("a change of JWT keys alone is published") {
+  KeeperRig rig;
+  rig.keeper.fetch();
+  JwtAuthority key = JwtSigningKey::generate().value().authority();
+
+  rig.ca.tell_jwt_keys({key});
+  rig.clock.advance(minutes(1));
+
+  CHECK(rig.store.bundle()->jwt_authorities() == std::vector{key});
 }
 
 TEST_CASE("an outage keeps the bundle, and retries slow down") {

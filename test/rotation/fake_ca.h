@@ -5,6 +5,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "agent/base/clock.h"
@@ -38,6 +39,8 @@ class FakeCa : public CertificateAuthority {
   void change_root();
   // bundle() goes on telling the root of now, whatever signs.
   void hide_new_roots() { told_ = roots_.back(); }
+  // bundle() tells these from now on.
+  void tell_jwt_keys(std::vector<JwtAuthority> keys) { jwt_keys_ = std::move(keys); }
 
   std::size_t signs() const { return signs_; }
   std::size_t signs_for(const std::string& spiffe_id) const;
@@ -49,6 +52,7 @@ class FakeCa : public CertificateAuthority {
   std::vector<PrivateKey> keys_;
   std::vector<Certificate> roots_;  // the last one signs
   std::optional<Certificate> told_;
+  std::vector<JwtAuthority> jwt_keys_;
   std::optional<Code> failure_;
   std::set<std::string> refused_;
   std::optional<std::string> wrong_id_;
