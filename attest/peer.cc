@@ -16,33 +16,44 @@ tl::unexpected<Error> refuse(pid_t pid, std::string_view why) {
   return fail(Code::kUnavailable, fmt::format("peer process {}: {}", pid, why));
 }
 
-// In a user namespace of our own the overflow uid stands for every uid from outside it.
-bool stands_for_many(uid_t uid) {
-  auto overflow = read_file("/proc/sys/kernel/overflowuid", 64);
-  if (std::to_string(uid) + "\n" != overflow.value_or("65534\n")) return false;
+bool sees_every_uid() {
   auto map = read_file("/proc/self/uid_map", 64 * 1024);
-  return !map || !maps_every_uid(*map);
+  return map && maps_every_uid(*map);
 }
 
-expected<ProcessFacts> read_facts(pid_t pid) {
+// In a user namespace of our own the overflow uid stands for every uid from outside it.
+bool stands_for_many(uid_t uid) {
+  static const bool kNeverAny = sees_every_uid();  // a map that is set never changes
+  if (kNeverAny) return false;
+  auto overflow = read_file("/proc/sys/kernel/overflowuid", 64);
+  return std::to_string(uid) + "\n" == overflow.value_or("65534\n");
+}
+
+// `before`: what an earlier look at the same process found, if there was one. In it stands what
+// the cgroup of that ID is called, which spares us the slowest of the files.
+expected<ProcessFacts> read_facts(pid_t pid, int pidfd, const ProcessFacts* before) {
   auto directory = TRY(ProcDirectory::open(pid));
-  auto status = TRY(directory.status());
   ProcessFacts facts;
-  facts.uid = status.uid;
-  facts.gid = status.gid;
-  facts.cgroup = TRY(directory.cgroup());
-  if (auto exe = TRY(directory.executable())) {
-    auto file = TRY(status_of_file(exe.get(), ""));
-    facts.exe_device = file.id.device;
-    facts.exe_inode = file.id.inode;
+  if (auto info = info_of(pidfd)) {
+    facts.uid = info->uid;
+    facts.gid = info->gid;
+    facts.cgroup_id = info->cgroup_id;
+  } else {
+    auto status = TRY(directory.status());
+    facts.uid = status.uid;
+    facts.gid = status.gid;
   }
+  facts.executable = TRY(directory.executable_id());
+  bool cgroup_known = before != nullptr && facts.cgroup_id != 0 &&
+                      facts.cgroup_id == before->cgroup_id && is_unified(before->cgroup);
+  facts.cgroup = cgroup_known ? before->cgroup : TRY(directory.cgroup());
   return facts;
 }
 
 // Looking whether it lives comes after the reads: only then they were about this process and not
 // about the next one with its pid.
-expected<ProcessFacts> facts_of(pid_t pid, int pidfd) {
-  auto facts = read_facts(pid);
+expected<ProcessFacts> facts_of(pid_t pid, int pidfd, const ProcessFacts* before = nullptr) {
+  auto facts = read_facts(pid, pidfd, before);
   if (!is_alive(pidfd)) return refuse(pid, "has exited");
   if (!facts) return refuse(pid, facts.error().message);
   return facts;
@@ -81,13 +92,11 @@ expected<std::shared_ptr<const Peer>> Peer::of_socket(int socket) {
 bool Peer::alive() const { return is_alive(pidfd_.get()); }
 
 expected<void> Peer::check() const {
-  auto now = TRY(facts_of(pid_, pidfd_.get()));
+  auto now = TRY(facts_of(pid_, pidfd_.get(), &facts_));
   if (now == facts_) return {};
   std::string_view changed = "cgroup";
   if (now.gid != facts_.gid) changed = "gid";
-  if (now.exe_device != facts_.exe_device || now.exe_inode != facts_.exe_inode) {
-    changed = "executable";
-  }
+  if (now.executable != facts_.executable) changed = "executable";
   if (now.uid != facts_.uid) changed = "uid";
   return refuse(pid_,
                 fmt::format("its {} changed after it connected; it must connect again", changed));

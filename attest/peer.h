@@ -4,22 +4,24 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
 #include "agent/base/fd.h"
 #include "agent/base/result.h"
+#include "attest/proc.h"
 
 namespace nodepilot {
 
 // What must not change while a peer is served: exec, setuid or a move to another cgroup makes it
 // another workload.
 struct ProcessFacts {
-  uid_t uid = 0;  // effective
-  gid_t gid = 0;  // effective
-  dev_t exe_device = 0;
-  ino_t exe_inode = 0;  // device and inode 0: the executable may not be looked at (no privilege)
-  std::string cgroup;   // all of /proc/PID/cgroup
+  uid_t uid = 0;                // effective
+  gid_t gid = 0;                // effective
+  FileId executable;            // all zero: it may not be looked at (no privilege)
+  std::string cgroup;           // all of /proc/PID/cgroup
+  std::uint64_t cgroup_id = 0;  // of the unified hierarchy; 0: the kernel does not tell
 
   friend bool operator==(const ProcessFacts&, const ProcessFacts&) = default;
 };
@@ -42,7 +44,7 @@ class Peer {
   bool alive() const;
 
   // Whether it is still the process that connected: alive, same uid, executable and cgroup.
-  // kUnavailable says what changed. Reads /proc (some ten microseconds, no disk).
+  // kUnavailable says what changed. Asks the kernel (about ten microseconds, no disk).
   expected<void> check() const;
 
  private:

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -17,6 +18,20 @@
 
 namespace nodepilot {
 namespace {
+
+// struct pidfd_info of linux/pidfd.h in its first version.
+struct RawInfo {
+  std::uint64_t mask;
+  std::uint64_t cgroup_id;
+  std::uint32_t pid, tgid, ppid;
+  std::uint32_t real_uid, real_gid, effective_uid, effective_gid;
+  std::uint32_t saved_uid, saved_gid, fs_uid, fs_gid;
+  std::int32_t exit_code;
+};
+static_assert(sizeof(RawInfo) == 64);
+constexpr unsigned long kGetInfo = _IOWR(0xFF, 11, RawInfo);  // PIDFD_GET_INFO
+constexpr std::uint64_t kCredentials = 2;
+constexpr std::uint64_t kCgroupId = 4;
 
 // What has happened to `fd` so far.
 short events_of(int fd, short wanted) {
@@ -60,5 +75,13 @@ expected<Fd> pidfd_by_number(int socket, pid_t pid) {
 }
 
 bool is_alive(int pidfd) { return events_of(pidfd, POLLIN) == 0; }
+
+std::optional<PidfdInfo> info_of(int pidfd) {
+  RawInfo raw{};
+  raw.mask = kCredentials | kCgroupId;
+  if (::ioctl(pidfd, kGetInfo, &raw) != 0 || (raw.mask & kCredentials) == 0) return std::nullopt;
+  std::uint64_t cgroup_id = (raw.mask & kCgroupId) != 0 ? raw.cgroup_id : 0;
+  return PidfdInfo{raw.effective_uid, raw.effective_gid, cgroup_id};
+}
 
 }  // namespace nodepilot

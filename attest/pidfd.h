@@ -4,6 +4,9 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
+#include <optional>
+
 #include "agent/base/fd.h"
 #include "agent/base/result.h"
 
@@ -19,5 +22,15 @@ expected<Fd> pidfd_by_number(int socket, pid_t pid);
 
 // Whether the process has not exited; a zombie has.
 bool is_alive(int pidfd);
+
+// What the kernel tells of the process behind a pidfd at once, where it can (Linux 6.13, if no
+// seccomp filter forbids it). It answers for a zombie, too.
+struct PidfdInfo {
+  uid_t uid = 0;  // effective
+  gid_t gid = 0;  // effective
+  // In the unified hierarchy: of all cgroups that ever were, no two have the same. 0: not told.
+  std::uint64_t cgroup_id = 0;
+};
+std::optional<PidfdInfo> info_of(int pidfd);
 
 }  // namespace nodepilot

@@ -6,6 +6,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <charconv>
 #include <limits>
@@ -93,6 +94,10 @@ expected<std::uint64_t> parse_start_time(std::string_view stat) {
   return *ticks;
 }
 
+bool is_unified(std::string_view cgroup) {
+  return cgroup.starts_with("0::") && cgroup.find('\n') == cgroup.size() - 1;
+}
+
 bool maps_every_uid(std::string_view uid_map) {
   auto fields = words(uid_map);
   return fields.size() == 3 && fields[0] == "0" && fields[1] == "0" &&
@@ -111,32 +116,30 @@ expected<FileStatus> status_of_file(int directory, const char* name) {
 
 expected<ProcDirectory> ProcDirectory::open(pid_t pid, const char* root) {
   std::string path = fmt::format("{}/{}", root, pid);
-  Fd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  Fd fd(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!fd) return fail_errno("open " + path, errno);
   return ProcDirectory(std::move(fd), std::move(path));
 }
 
 expected<std::string> ProcDirectory::read(const char* name) const {
-  std::string path = path_ + "/" + name;
+  auto failed = [&](const char* what) {
+    return fail_errno(fmt::format("{} {}/{}", what, path_, name), errno);
+  };
   Fd file(::openat(fd_.get(), name, O_RDONLY | O_CLOEXEC));
-  if (!file) return fail_errno("open " + path, errno);
-  std::string text(4096, '\0');
-  std::size_t length = 0;
+  if (!file) return failed("open");
+  std::string text;
+  std::array<char, 4096> part;  // NOLINT(*-member-init): the kernel fills it
   while (true) {
-    ssize_t n = ::read(file.get(), text.data() + length, text.size() - length);
+    ssize_t n = ::read(file.get(), part.data(), part.size());
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail_errno("read " + path, errno);
-    if (n == 0) break;
-    length += static_cast<std::size_t>(n);
-    if (length > kMaxFileBytes) {
+    if (n < 0) return failed("read");
+    if (n == 0) return text;
+    text.append(part.data(), static_cast<std::size_t>(n));
+    if (text.size() > kMaxFileBytes) {
       return fail(Code::kResourceExhausted,
-                  fmt::format("read {}: larger than {} bytes", path, kMaxFileBytes));
+                  fmt::format("read {}/{}: larger than {} bytes", path_, name, kMaxFileBytes));
     }
-    if (length == text.size()) text.resize(text.size() * 2);
   }
-  text.resize(length);
-  text.shrink_to_fit();  // each connection keeps the one of its cgroup
-  return text;
 }
 
 expected<ProcessStatus> ProcDirectory::status() const {
@@ -164,6 +167,14 @@ expected<Fd> ProcDirectory::executable() const {
     return fail_errno("open " + path_ + "/exe", errno);
   }
   return exe;
+}
+
+expected<FileId> ProcDirectory::executable_id() const {
+  auto file = status_of_file(fd_.get(), "exe");
+  if (file) return file->id;
+  Code why = file.error().code;
+  if (why == Code::kPermissionDenied || why == Code::kNotFound) return FileId();
+  return fail_with(path_, file.error());
 }
 
 }  // namespace nodepilot

@@ -27,6 +27,9 @@ expected<ProcessStatus> parse_status(std::string_view text);
 // which stands before it and may hold spaces, parentheses and newlines.
 expected<std::uint64_t> parse_start_time(std::string_view stat);
 
+// Whether `cgroup`, of /proc/PID/cgroup, names the unified hierarchy and no other.
+bool is_unified(std::string_view cgroup);
+
 // Whether `uid_map` is that of a user namespace in which no uid is folded into the overflow uid.
 bool maps_every_uid(std::string_view uid_map);
 
@@ -56,6 +59,8 @@ class ProcDirectory {
 
   // The running executable, opened with O_PATH; empty if we may not look at it.
   expected<Fd> executable() const;
+  // The same, but only which file it is.
+  expected<FileId> executable_id() const;
 
  private:
   ProcDirectory(Fd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}

@@ -87,7 +87,7 @@ expected<Selectors> UnixAttestor::attest(const Peer& peer) const {
   if (!exe) return found;
   auto file = TRY(status_of_file(exe.get(), ""));
   // A process that runs another program for just this moment would get that one's path.
-  if (file.id != FileId{peer.facts().exe_device, peer.facts().exe_inode}) {
+  if (file.id != peer.facts().executable) {
     return fail(Code::kUnavailable,
                 fmt::format("process {}: its executable changed after it connected", peer.pid()));
   }

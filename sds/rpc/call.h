@@ -20,7 +20,7 @@ namespace nodepilot {
 // equal replies to many streams cost one buffer.
 struct Frame {
   std::shared_ptr<const std::string> bytes;
-  // It holds a private key: the connection re-checks its peer before it goes out.
+  // It holds a private key: goes out only in a turn in which the peer was found to be itself.
   bool secret = false;
 };
 Frame make_frame(const google::protobuf::MessageLite& message, bool secret = false);

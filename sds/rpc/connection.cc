@@ -79,6 +79,7 @@ void Connection::turn(Step step) {
   if (fate_ == Fate::kClosed) return;
   if (busy_) return step();  // a handler drains its own listener
   now_ = std::chrono::steady_clock::now();
+  peer_checked_ = false;
   busy_ = true;
   step();
   settle();
@@ -150,9 +151,11 @@ void Connection::close() {
 }
 
 bool Connection::same_peer() {
+  if (peer_checked_) return true;
   auto checked = peer_->check();
+  peer_checked_ = checked.has_value();
   if (!checked) abandon(checked.error().message);
-  return checked.has_value();
+  return peer_checked_;
 }
 
 // --- calls
@@ -175,8 +178,7 @@ void Connection::on_request(std::int32_t stream) {
   RequestHead head = std::move(*head_);
   head_.reset();
   if (fate_ != Fate::kServing) return;
-  peer_checked_ = peer_checked_ || same_peer();
-  if (peer_checked_) begin_call(stream, head);
+  if (same_peer()) begin_call(stream, head);
 }
 
 void Connection::begin_call(std::int32_t stream, RequestHead& head) {
@@ -273,7 +275,6 @@ void Connection::on_violation(std::string_view what) {
 void Connection::read() {
   auto bytes = receive();
   if (!bytes) return;
-  peer_checked_ = false;
   boundary_.read(*bytes);
   auto taken = session_.receive(*bytes);
   if (!taken) abandon("protocol violation: " + taken.error().message);

@@ -19,8 +19,7 @@ TEST_CASE("a peer is known by pid, ids, executable and cgroup") {
   CHECK((*peer)->pid() == client.pid());
   CHECK((*peer)->uid() == ::geteuid());
   CHECK((*peer)->gid() == ::getegid());
-  CHECK((*peer)->facts().exe_device == exe.st_dev);
-  CHECK((*peer)->facts().exe_inode == exe.st_ino);
+  CHECK((*peer)->facts().executable == FileId{exe.st_dev, exe.st_ino});
   CHECK_FALSE((*peer)->facts().cgroup.empty());
   CHECK((*peer)->alive());
   CHECK((*peer)->check());

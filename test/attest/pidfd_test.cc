@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "attest/proc.h"
 #include "test/attest/client_process.h"
 
 using namespace nodepilot;
@@ -23,6 +24,31 @@ TEST_CASE("a pidfd tells that its process has exited, even while it is a zombie"
 }
 
 TEST_CASE("something that is no descriptor is not alive") { CHECK_FALSE(is_alive(-1)); }
+
+TEST_CASE("what a pidfd tells is what /proc tells, if the kernel can") {
+  ClientProcess client;
+  auto pidfd = pidfd_of_peer(client.socket(), client.pid());
+  REQUIRE(pidfd);
+
+  auto info = info_of(pidfd->get());
+
+  if (!info) return;
+  auto status = ProcDirectory::open(client.pid())->status();
+  REQUIRE(status);
+  CHECK(info->uid == status->uid);
+  CHECK(info->gid == status->gid);
+}
+
+TEST_CASE("a process that is gone, or was none, tells nothing") {
+  ClientProcess client(/*heir=*/true);
+  auto pidfd = pidfd_of_peer(client.socket(), client.pid());
+  REQUIRE(pidfd);
+  client.exit();
+  client.reap();
+
+  CHECK_FALSE(info_of(pidfd->get()));
+  CHECK_FALSE(info_of(-1));
+}
 
 TEST_CASE("a pidfd is not passed on to programs that we start") {
   ClientProcess client;

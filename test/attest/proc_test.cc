@@ -108,6 +108,17 @@ TEST_CASE("only a user namespace that maps every uid has no overflow uid") {
   CHECK_FALSE(maps_every_uid("0 0 1\n1 1 4294967294\n"));
 }
 
+TEST_CASE("only a cgroup file of one line for hierarchy 0 is unified") {
+  CHECK(is_unified("0::/\n"));
+  CHECK(is_unified("0::/system.slice/a.service\n"));
+
+  CHECK_FALSE(is_unified(""));
+  CHECK_FALSE(is_unified("0::/"));
+  CHECK_FALSE(is_unified("1:cpu:/\n"));
+  CHECK_FALSE(is_unified("1:name=systemd:/a\n0::/a\n"));
+  CHECK_FALSE(is_unified("0::/a\n1:name=systemd:/a\n"));
+}
+
 TEST_CASE("our own process directory can be read") {
   auto self = ProcDirectory::open(::getpid());
   REQUIRE(self);
@@ -131,6 +142,7 @@ TEST_CASE("the executable is the file that stat knows") {
   auto file = status_of_file(exe->get(), "");
 
   REQUIRE(file);
+  CHECK(self->executable_id() == file->id);
   CHECK(file->id == FileId{expected_file.st_dev, expected_file.st_ino});
   CHECK(file->links == expected_file.st_nlink);
 }
@@ -145,6 +157,7 @@ TEST_CASE("an executable that may not be looked at is empty, not an error") {
 
   REQUIRE(exe);
   CHECK_FALSE(*exe);
+  CHECK(directory->executable_id() == FileId());
 }
 
 TEST_CASE("a process that is not there is an error that names its directory") {
