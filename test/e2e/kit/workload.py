@@ -9,11 +9,11 @@ def channel(address):
     return grpc.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)])
 
 
-def stream(open_channel, method="FetchX509SVID", request=b"", metadata=HEADER, **options):
+def stream(open_channel, method="FetchX509SVID", request=b"", metadata=HEADER, timeout=10, **options):
     """The answers, as bytes."""
     call = open_channel.unary_stream(f"/SpiffeWorkloadAPI/{method}", request_serializer=None,
                                      response_deserializer=None)
-    return call(request, metadata=metadata, timeout=10, **options)
+    return call(request, metadata=metadata, timeout=timeout, **options)
 
 
 def fetch(address, **request):
