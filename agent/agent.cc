@@ -63,6 +63,7 @@ class Daemon {
         attest_workers_(loop_, 2),
         issue_workers_(loop_, 2),
         rotator_(clock_, issue_workers_, *ca_, store_, config.rotation, random_jitter()),
+        jwt_svids_(clock_, issue_workers_, *ca_, store_),
         callers_(attest_workers_, {&unix_attestor_}),
         notifier_(loop_),
         signals_(loop_.io(), SIGTERM, SIGINT) {}
@@ -99,7 +100,7 @@ class Daemon {
                        .store = store_,
                        .callers = callers_,
                        .workers = attest_workers_,
-                       .jwt_svids = nullptr};
+                       .jwt_svids = &jwt_svids_};
     context.workload_request_bytes = config_.limits.workload_request_bytes;
     context.sds_request_bytes = config_.limits.sds_request_bytes;
     Methods methods;
@@ -136,6 +137,7 @@ class Daemon {
   WorkerPool attest_workers_;
   WorkerPool issue_workers_;
   Rotator rotator_;
+  JwtSvidCache jwt_svids_;
   CallerIdentifier callers_;
   SystemdNotifier notifier_;
   boost::asio::signal_set signals_;
