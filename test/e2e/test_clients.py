@@ -40,6 +40,19 @@ def test_comes_back_after_the_agent_was_killed(client_argv, start_client, agent)
     assert client.wait_update(other_than=first["serial"])["spiffe_id"] == spiffe_id("web")
 
 
+def test_fetches_and_validates_tokens_and_comes_back_after_a_restart(client_argv, start_client, agent):
+    client = start_client(client_argv(agent.address, "tokens"))
+    first = client.wait_update(by="token")
+
+    assert agent.stop() == 0
+    agent.start()
+    second = client.wait_update(other_than=first["token"], by="token")
+
+    for update in (first, second):
+        assert update["spiffe_id"] == update["here"] == update["there"] == spiffe_id("web")
+        assert "invalidargument" in update["refusal"].lower().replace("_", "")
+
+
 @needs_root
 def test_two_users_get_two_identities_and_a_third_none(make_agent):
     agent = make_agent([identity("web", f"unix:uid:{WEB_UID}"), identity("client", f"unix:uid:{CLIENT_UID}")]).start()

@@ -48,11 +48,11 @@ class Client:
     def errors(self):
         return [line["error"] for line in self.lines() if line["event"] == "error"]
 
-    def wait_update(self, other_than=None, seconds=20):
-        """The newest update, once its serial is not `other_than`."""
+    def wait_update(self, other_than=None, by="serial", seconds=20):
+        """The newest update, once what it has `by` that name is not `other_than`."""
         def newest():
             updates = self.updates()
-            return updates and updates[-1]["serial"] != other_than and updates[-1]
+            return updates and updates[-1][by] != other_than and updates[-1]
         try:
             return wait_until("an update", newest, seconds)
         except TimeoutError as error:

@@ -1,5 +1,5 @@
 // A workload that holds its identity with go-spiffe: prints one JSON line for every update and
-// error. Usage: go-client ADDRESS watch|source
+// error. Usage: go-client ADDRESS watch|source|tokens
 package main
 
 import (
@@ -12,6 +12,7 @@ import (
 var modes = map[string]func(ctx context.Context, address string) error{
 	"watch":  watch,
 	"source": holdSource,
+	"tokens": holdTokens,
 }
 
 type line map[string]interface{}

@@ -1,13 +1,16 @@
 """A workload that holds its identity with py-spiffe: prints one JSON line for every update and error.
 
-Usage: client.py ADDRESS watch|source
+Usage: client.py ADDRESS watch|source|tokens
 """
+import hashlib
 import json
 import sys
 import threading
 
-from spiffe import WorkloadApiClient, X509Source
+from spiffe import JwtSource, JwtSvid, WorkloadApiClient, X509Source
+from spiffe.errors import PySpiffeError
 
+AUDIENCE = "backend"
 done = threading.Event()
 
 
@@ -39,10 +42,36 @@ def hold_source(address):
     show_x509(source.get_x509_context())
 
 
+def use_token(client, source):
+    """Fetches a token and has it validated here and by the agent; the agent must not take it for another audience."""
+    svid = source.fetch_svid({AUDIENCE})
+    bundle = source.get_bundle_for_trust_domain(svid.spiffe_id.trust_domain)
+    here = JwtSvid.parse_and_validate(svid.token, bundle, {AUDIENCE})
+    there = client.validate_jwt_svid(svid.token, AUDIENCE)
+    refusal = ""
+    try:
+        client.validate_jwt_svid(svid.token, "frontend")
+    except PySpiffeError as error:
+        refusal = str(error)
+    show(event="update", spiffe_id=str(svid.spiffe_id), token=hashlib.sha256(svid.token.encode()).hexdigest(),
+         here=str(here.spiffe_id), there=str(there.spiffe_id), refusal=refusal)
+
+
+def hold_tokens(address):
+    """Uses a token at every update of the JWT bundles."""
+    client = WorkloadApiClient(address)
+    source = JwtSource(client, timeout_in_seconds=20)
+    source.subscribe_for_updates(lambda: use_token(client, source))
+    use_token(client, source)
+
+
+MODES = {"watch": watch, "source": hold_source, "tokens": hold_tokens}
+
+
 def main():
     _, address, mode = sys.argv
     try:
-        {"watch": watch, "source": hold_source}[mode](address)
+        MODES[mode](address)
         done.wait()
     except Exception as error:  # the constructors already look for the socket
         fail(error)
