@@ -64,7 +64,7 @@ def test_what_is_no_http2_is_closed(agent, bystander, data):
 
 REQUESTS = {
     "an unknown method": ({"method": "FetchEverything"}, {STATUS.UNIMPLEMENTED}),
-    "a method that is not served": ({"method": "FetchJWTBundles"}, {STATUS.UNIMPLEMENTED}),
+    "a method that is not served": ({"method": "FetchWITBundles"}, {STATUS.UNIMPLEMENTED}),
     "no security header": ({"metadata": ()}, {STATUS.INVALID_ARGUMENT}),
     "a wrong security header": ({"metadata": (("workload.spiffe.io", "false"),)}, {STATUS.INVALID_ARGUMENT}),
     "an oversize message": ({"request": b"\x0a" + b"x" * 20000}, {STATUS.RESOURCE_EXHAUSTED}),
