@@ -75,8 +75,7 @@ TEST_CASE("without the security header every method is refused before anything e
 TEST_CASE("the WIT profile is not implemented") {
   Rig rig({make_entry("web")});
 
-  for (const char* name :
-       {"FetchWITSVID", "FetchWITBundles"}) {
+  for (const char* name : {"FetchWITSVID", "FetchWITBundles"}) {
     auto call = rig.call(workload_api_methods(rig.context),
                          std::string("/SpiffeWorkloadAPI/") + name, kHeader);
 
@@ -426,11 +425,8 @@ TEST_CASE("bundles are not waited for longer than SVIDs") {
   attestor.answer = make_entry("web").match;
   IdentityStore store(clock, EntrySet({make_entry("web")}));
   CallerIdentifier callers(workers, {&attestor});
-  ApiContext context{.clock = clock,
-                     .store = store,
-                     .callers = callers,
-                     .workers = workers,
-                     .jwt_svids = nullptr};
+  ApiContext context{
+      .clock = clock, .store = store, .callers = callers, .workers = workers, .jwt_svids = nullptr};
   TestCall call(workload_api_methods(context), kBundlesPath, kHeader);
 
   call.write_bytes("");
