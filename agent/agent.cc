@@ -14,6 +14,7 @@
 #include "agent/systemd_notifier.h"
 #include "attest/unix_attestor.h"
 #include "rotation/ca/local_ca.h"
+#include "rotation/federation/federation_keeper.h"
 #include "sds/health.h"
 #include "sds/reflection.h"
 #include "sds/rpc/listener.h"
@@ -49,6 +50,24 @@ expected<std::unique_ptr<LocalCa>> open_ca(const Config& config, const Clock& cl
   return LocalCa::open(options, [&clock] { return clock.now(); });
 }
 
+// Polls the foreign trust domains on threads of its own: a publisher that hangs must not keep
+// anybody from an SVID.
+struct Federating {
+  Federating(const Config& config, Loop& loop, Clock& clock, IdentityStore& store)
+      : workers(loop, 2),
+        keeper(clock, workers, fetcher, store, config.federations, config.state_dir,
+               random_jitter()) {
+    keeper.start();
+  }
+  Federating(const Federating&) = delete;
+  Federating& operator=(const Federating&) = delete;
+  ~Federating() { fetcher.stop(); }  // the workers are waited for
+
+  HttpsBundleFetcher fetcher;
+  WorkerPool workers;
+  FederationKeeper keeper;
+};
+
 // Members in the order in which the later ones use the earlier ones: the pools end before what
 // their jobs use, the listeners before what their calls use.
 class Daemon {
@@ -71,6 +90,7 @@ class Daemon {
   expected<void> serve(const std::function<void()>& on_ready) {
     store_.set_demand(&rotator_);
     rotator_.start();
+    start_federating();
     public_ = TRY(Listener::open(loop_, options("public", config_.listen), public_methods()));
     admin_ =
         TRY(Listener::open(loop_, options("admin", config_.admin), admin_methods(admin_context())));
@@ -93,6 +113,14 @@ class Daemon {
  private:
   Listener::Options options(const char* name, const Config::Socket& socket) const {
     return {.path = socket.path, .mode = socket.mode, .limits = config_.limits, .name = name};
+  }
+
+  void start_federating() {
+    if (!config_.federations.empty()) {
+      federating_.emplace(config_, loop_, clock_, store_);
+    } else if (auto cleared = StoredBundles(config_.state_dir).open({}); !cleared) {
+      log::warn("stored bundles not deleted", {{"error", cleared.error().message}});
+    }
   }
 
   Methods public_methods() {
@@ -138,6 +166,7 @@ class Daemon {
   WorkerPool issue_workers_;
   Rotator rotator_;
   JwtSvidCache jwt_svids_;
+  std::optional<Federating> federating_;
   CallerIdentifier callers_;
   SystemdNotifier notifier_;
   boost::asio::signal_set signals_;

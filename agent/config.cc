@@ -6,6 +6,7 @@
 
 #include "agent/base/files.h"
 #include "agent/config_entry.h"
+#include "agent/config_federation.h"
 #include "agent/config_limits.h"
 #include "agent/config_text.h"
 #include "agent/yaml_decoder.h"
@@ -104,8 +105,15 @@ Config decode(const YamlValue& root) {
     top.refuse("state_dir", apart.error().message);
   }
   auto default_ttl = decode_ca(top.mapping("ca"), config);
+  if (auto list = top.find("federation")) {
+    config.federations = decode_federations(*list, trust_domain);
+  }
   if (auto list = top.require("identities")) {
-    config.entries = decode_entries(*list, trust_domain, default_ttl);
+    std::vector<TrustDomain> federated;
+    for (const Federation& federation : config.federations) {
+      federated.push_back(federation.trust_domain);
+    }
+    config.entries = decode_entries(*list, trust_domain, federated, default_ttl);
     number_entries(config.entries);
   }
   decode_rotation(top.mapping("rotation"), config.rotation);

@@ -11,6 +11,7 @@
 #include "agent/base/entry.h"
 #include "agent/base/log.h"
 #include "rotation/ca/local_ca.h"
+#include "rotation/federation/federation.h"
 #include "rotation/rotator.h"
 #include "sds/rpc/limits.h"
 
@@ -30,6 +31,7 @@ struct Config {
   std::optional<std::filesystem::path> ca_certificate_file{};
   std::optional<std::filesystem::path> ca_key_file{};
   std::vector<Entry> entries{};
+  std::vector<Federation> federations{};
   Rotator::Options rotation{};
   Limits limits{};
   log::Level log_level = log::Level::kInfo;

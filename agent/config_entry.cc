@@ -15,7 +15,6 @@ constexpr Duration kMaxTtl = std::chrono::hours(24) * 365;
 constexpr std::size_t kMaxHintBytes = 1024;  // Workload API section 8
 constexpr Duration kMaxJwtTtl = std::chrono::hours(24);
 constexpr std::size_t kMaxDnsNames = 100;
-constexpr std::size_t kMaxFederations = 100;
 
 // (uid_t)-1 means "no user" to the kernel.
 constexpr std::uint64_t kMaxUserId = 0xfffffffe;
@@ -126,7 +125,8 @@ std::vector<std::string> decode_dns_names(const YamlValue& list) {
 }
 
 std::vector<TrustDomain> decode_federates_with(const YamlValue& list,
-                                               const std::optional<TrustDomain>& own) {
+                                               const std::optional<TrustDomain>& own,
+                                               const std::vector<TrustDomain>& federated) {
   std::vector<TrustDomain> trust_domains;
   for (const YamlValue& item : list.items()) {
     std::optional<TrustDomain> trust_domain;
@@ -136,12 +136,12 @@ std::vector<TrustDomain> decode_federates_with(const YamlValue& list,
       item.refuse("must be a foreign trust domain; " + quote(own->name()) + " is our own");
     } else if (std::count(trust_domains.begin(), trust_domains.end(), *trust_domain) != 0) {
       item.refuse(quote(trust_domain->name()) + " is listed twice");
+    } else if (std::count(federated.begin(), federated.end(), *trust_domain) == 0) {
+      item.refuse(quote(trust_domain->name()) +
+                  " is not among the trust domains under federation: add where its bundle is to be "
+                  "had");
     }
     trust_domains.push_back(*std::move(trust_domain));
-  }
-  if (trust_domains.size() > kMaxFederations) {
-    list.refuse("must hold at most " + std::to_string(kMaxFederations) + " trust domains, got " +
-                std::to_string(trust_domains.size()));
   }
   return trust_domains;
 }
@@ -162,6 +162,7 @@ expected<std::string> parse_hint(std::string_view text) {
 
 std::optional<Entry> decode_entry(const YamlValue& value,
                                   const std::optional<TrustDomain>& trust_domain,
+                                  const std::vector<TrustDomain>& federated,
                                   std::chrono::seconds ttl) {
   YamlMapping identity(value);
   std::optional<SpiffeId> id;
@@ -179,7 +180,7 @@ std::optional<Entry> decode_entry(const YamlValue& value,
   identity.mapping("jwt").read("ttl", jwt_ttl, parse_jwt_ttl);
   std::vector<TrustDomain> federates_with;
   if (auto list = identity.find("federates_with")) {
-    federates_with = decode_federates_with(*list, trust_domain);
+    federates_with = decode_federates_with(*list, trust_domain, federated);
   }
   if (!id || match.empty()) return std::nullopt;
   return Entry{.id = "",
@@ -287,11 +288,12 @@ void number_entries(std::vector<Entry>& entries) {
 
 std::vector<Entry> decode_entries(const YamlValue& list,
                                   const std::optional<TrustDomain>& trust_domain,
+                                  const std::vector<TrustDomain>& federated,
                                   std::chrono::seconds default_ttl) {
   std::vector<Entry> entries;
   std::map<std::pair<SpiffeId, Selectors>, std::string> seen;
   for (const YamlValue& item : list.items()) {
-    auto entry = decode_entry(item, trust_domain, default_ttl);
+    auto entry = decode_entry(item, trust_domain, federated, default_ttl);
     if (!entry) continue;
     auto [first, is_new] = seen.emplace(std::pair(entry->spiffe_id, entry->match), item.name());
     if (!is_new) item.refuse("repeats " + first->second + ": same id, same match");

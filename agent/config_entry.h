@@ -32,9 +32,11 @@ std::optional<std::string> contradiction(const Selectors& match);
 // Gives each entry its id: the SPIFFE ID, from the second entry with the same ID on with "#2", ...
 void number_entries(std::vector<Entry>& entries);
 
-// The list under `identities`, not yet numbered. What is wrong is noted there.
+// The list under `identities`, not yet numbered. What is wrong is noted there. Identities may
+// federate with the trust domains in `federated` only.
 std::vector<Entry> decode_entries(const YamlValue& list,
                                   const std::optional<TrustDomain>& trust_domain,
+                                  const std::vector<TrustDomain>& federated,
                                   std::chrono::seconds default_ttl);
 
 }  // namespace nodepilot

@@ -43,11 +43,12 @@ fs::path StoredBundles::file_of(const TrustDomain& trust_domain) const {
 }
 
 expected<void> StoredBundles::open(const std::set<TrustDomain>& kept) const {
+  std::error_code error;
+  if (kept.empty() && !fs::exists(directory_, error)) return {};
   TRY(ensure_directory(state_dir_, 0700));
   TRY(ensure_directory(directory_, 0700));
   std::set<fs::path> files;
   for (const TrustDomain& trust_domain : kept) files.insert(file_of(trust_domain));
-  std::error_code error;
   std::vector<fs::path> gone;
   for (fs::directory_iterator it(directory_, error), end; !error && it != end;
        it.increment(error)) {

@@ -15,8 +15,8 @@ class StoredBundles {
  public:
   explicit StoredBundles(const std::filesystem::path& state_dir);
 
-  // Makes the directory, and deletes the copies of all trust domains but `kept`: who is no longer
-  // federated with leaves nothing behind. Once, before anything else.
+  // Makes the directory, if there is something to keep, and deletes the copies of all trust domains
+  // but `kept`: who is no longer federated with leaves nothing behind. Once, before anything else.
   expected<void> open(const std::set<TrustDomain>& kept) const;
 
   // Empty if there is none. A copy that cannot be used is kDataLoss; it is set aside as

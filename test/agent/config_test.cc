@@ -34,6 +34,13 @@ identities:
       - unix:user:postgres
   - id: /web
     match: [ unix:gid:7, unix:supplementary_gid:8, unix:supplementary_gid:9 ]
+federation:
+  - { trust_domain: partner.example, url: "https://partner.example/", profile: https_web }
+  - trust_domain: other.example
+    url: https://bundles.other.example:8443/b
+    profile: https_spiffe
+    endpoint_spiffe_id: spiffe://other.example/endpoint
+    bundle_file: /etc/nodepilot/other.example.json
 rotation: { at: 0.6, jitter: 0.2, max_in_flight: 3 }
 limits: { connections: 100, header_bytes: 32KiB, buffered_bytes: 2097152, preface_timeout: 3s }
 log: { level: debug, format: json }
@@ -376,9 +383,12 @@ TEST_CASE("DNS names must be plain host names") {
 
 TEST_CASE("an identity federates with foreign trust domains, each named once") {
   CHECK(
-      errors_of(with("    federates_with: [example.org, b.org, b.org]\n")) ==
+      errors_of(with(
+          "    federates_with: [example.org, b.org, b.org, c.org]\n"
+          "federation: [{ trust_domain: b.org, url: https://b.org, profile: https_web }]\n")) ==
       R"(a.yaml:5:22: identities[0].federates_with[0]: must be a foreign trust domain; "example.org" is our own
 a.yaml:5:42: identities[0].federates_with[2]: "b.org" is listed twice
+a.yaml:5:49: identities[0].federates_with[3]: "c.org" is not among the trust domains under federation: add where its bundle is to be had
 )");
 }
 

@@ -99,6 +99,17 @@ TEST_CASE("copies of former federations are deleted, all else is left alone") {
   CHECK(fs::exists(rig.directory / "state/federation/notes.txt"));
 }
 
+TEST_CASE("without federations nothing is made, and nothing kept") {
+  TemporaryDirectory directory;
+  REQUIRE(StoredBundles(directory / "state").open({}));
+  CHECK_FALSE(fs::exists(directory / "state"));
+
+  Rig rig;
+  REQUIRE(rig.stored.save(make_document("b.org", 1)));
+  REQUIRE(rig.stored.open({}));
+  CHECK_FALSE(rig.stored.load(domain("b.org")).value());
+}
+
 TEST_CASE("the longest trust domain has a copy, too") {
   Rig rig;
   std::string name(255, 'b');
