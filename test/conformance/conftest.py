@@ -1,10 +1,12 @@
 """Fixtures of the rows about the wire: agents that tests only read from, callers, a scripted server."""
+import json
 import os
 import pathlib
 import tempfile
 
 import pytest
 
+from foreign import Foreign
 from kit.agent import Agent, identity
 from kit.process import IS_ROOT, install_copy
 from kit.setting import CLIENT_UID, WEB_UID
@@ -68,3 +70,32 @@ def scripted(folder):
     yield start
     for server in servers:
         server.stop()
+
+
+def federation(foreign, file, url="https://127.0.0.1:1/"):
+    """The agent's configuration for a trust domain whose bundle is in `file`; nobody answers at `url`."""
+    file.write_text(json.dumps(foreign.document()))
+    return {"trust_domain": foreign.name, "url": url, "profile": "https_spiffe",
+            "endpoint_spiffe_id": foreign.id("endpoint"), "bundle_file": str(file)}
+
+
+@pytest.fixture(scope="module")
+def foreign():
+    return Foreign("other.example")
+
+
+@pytest.fixture(scope="module")
+def third():
+    """A foreign trust domain with X.509 roots only."""
+    domain = Foreign("third.example")
+    domain.keys, domain.others = {}, {}
+    return domain
+
+
+@pytest.fixture(scope="module")
+def trusting(serve, us, foreign, third, tmp_path_factory):
+    """An agent with two identities of ours, which federates with both."""
+    folder = tmp_path_factory.mktemp("bundles")
+    names = [foreign.name, third.name]
+    return serve([identity("web", us, federates_with=names), identity("db", us, federates_with=names)],
+                 federation=[federation(one, folder / one.name) for one in (foreign, third)])

@@ -6,9 +6,12 @@ import stat
 
 import grpc
 import pytest
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message_factory import GetMessageClass
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 from kit import clients
-from kit.agent import identity, spiffe_id
+from kit.agent import TRUST_DOMAIN, identity, spiffe_id
 from kit.setting import ROOT, needs_root
 from spiffe_api import HEADER, METHODS, STATUS, Connection, code, fetch
 
@@ -154,6 +157,41 @@ def test_WE_12_a_caller_with_an_identity_is_not(make_agent, us):
     agent = make_agent([identity("web", us)]).start()
 
     assert code(agent.address, STREAM) == STATUS.OK
+
+
+@pytest.fixture
+def reflection(agent):
+    with grpc.insecure_channel(agent.address) as channel:
+        yield ProtoReflectionDescriptorDatabase(channel)
+
+
+def test_WE_13_the_standard_service_has_its_seven_methods_and_no_other(reflection):
+    file = reflection.FindFileContainingSymbol("SpiffeWorkloadAPI")
+
+    methods = {service.name: [method.name for method in service.method] for service in file.service}
+
+    assert {name: set(names) for name, names in methods.items()} == {"SpiffeWorkloadAPI": set(METHODS)}
+    assert len(methods["SpiffeWorkloadAPI"]) == len(METHODS) == 7
+
+
+def test_WE_13_what_is_served_besides_has_names_of_its_own(reflection):
+    besides = [name for name in reflection.get_services() if name != "SpiffeWorkloadAPI"]
+
+    assert besides
+    assert all(name.startswith(("envoy.", "grpc.")) for name in besides)
+
+
+def test_WE_15_reflection_tells_the_services(reflection):
+    assert "SpiffeWorkloadAPI" in reflection.get_services()
+
+
+def test_WE_15_a_client_that_knows_nothing_can_call_by_reflection(agent, reflection):
+    pool = DescriptorPool(reflection)
+    method = pool.FindServiceByName("SpiffeWorkloadAPI").methods_by_name["FetchX509Bundles"]
+    answer_type = GetMessageClass(method.output_type)
+    with grpc.insecure_channel(agent.address) as channel:
+        call = channel.unary_stream("/SpiffeWorkloadAPI/FetchX509Bundles", None, answer_type.FromString)
+        assert list(next(call(b"", metadata=HEADER, timeout=10)).bundles) == [f"spiffe://{TRUST_DOMAIN}"]
 
 
 def path_code(agent, path):
