@@ -75,8 +75,7 @@ void BundleKeeper::adopt(TrustBundle bundle) {
   if (!missed.empty()) {
     std::vector<Certificate> roots = bundle.roots();
     roots.insert(roots.end(), missed.begin(), missed.end());
-    if (auto both = TrustBundle::create(bundle.trust_domain(), std::move(roots),
-                                        bundle.jwt_authorities())) {
+    if (auto both = TrustBundle::create(bundle.trust_domain(), roots, bundle.jwt_authorities())) {
       bundle = *std::move(both);
     }
   }

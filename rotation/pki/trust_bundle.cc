@@ -37,8 +37,9 @@ void add_distinct(std::vector<Certificate>& roots, const Certificate& root) {
 
 }  // namespace
 
-expected<TrustBundle> TrustBundle::create(TrustDomain trust_domain, std::vector<Certificate> roots,
-                                          std::vector<JwtAuthority> jwt_authorities) {
+expected<TrustBundle> TrustBundle::create(TrustDomain trust_domain,
+                                          const std::vector<Certificate>& roots,
+                                          const std::vector<JwtAuthority>& jwt_authorities) {
   std::string what = "trust bundle of " + trust_domain.name();
   if (roots.empty()) return fail(Code::kInvalidArgument, what + ": no root certificate");
   std::vector<Certificate> distinct_roots;
@@ -47,10 +48,10 @@ expected<TrustBundle> TrustBundle::create(TrustDomain trust_domain, std::vector<
     add_distinct(distinct_roots, root);
   }
   std::vector<JwtAuthority> distinct_keys;
-  for (JwtAuthority& authority : jwt_authorities) {
+  for (const JwtAuthority& authority : jwt_authorities) {
     const JwtAuthority* known = find_key(distinct_keys, authority.key_id());
     if (known == nullptr) {
-      distinct_keys.push_back(std::move(authority));
+      distinct_keys.push_back(authority);
     } else if (*known != authority) {
       return fail(Code::kInvalidArgument,
                   what + ": two JWT keys have the key ID " + quote(authority.key_id()));

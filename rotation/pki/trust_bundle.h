@@ -16,8 +16,9 @@ class TrustBundle {
   // Our own. kInvalidArgument if a root is not a CA certificate or carries a SPIFFE ID with a path
   // (X509-SVID 3.2), if there is none (an empty bundle is never published), or if two keys share a
   // key ID. Duplicates collapse.
-  static expected<TrustBundle> create(TrustDomain trust_domain, std::vector<Certificate> roots,
-                                      std::vector<JwtAuthority> jwt_authorities = {});
+  static expected<TrustBundle> create(TrustDomain trust_domain,
+                                      const std::vector<Certificate>& roots,
+                                      const std::vector<JwtAuthority>& jwt_authorities = {});
 
   // Another trust domain's, which may be empty: that revokes all its SVIDs (Trust Domain and Bundle
   // 4.1.3). What does not fit is left out: certificates that cannot sign, and of keys that share a

@@ -262,6 +262,7 @@ TEST_CASE("without kid the keys that fit are tried, up to a bound") {
 
   auto put_keys_before_ours = [&](int count) {
     std::vector<JwtAuthority> keys;
+    keys.reserve(18);
     for (int i = 0; i < count; ++i) {
       keys.push_back(JoseKey::p256().authority("other-" + std::to_string(i)));
     }

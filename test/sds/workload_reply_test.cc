@@ -125,6 +125,13 @@ TEST_CASE("updates that give equal replies are known as such") {
     CHECK_FALSE(same_svid_reply(update, rooted));
     CHECK_FALSE(same_bundles_reply(update, rooted));
   }
+  SUBCASE("another JWT key, which is no matter of X.509") {
+    WorkloadUpdate rotated = update;
+    rotated.bundle = ca.bundle({JwtSigningKey::generate().value().authority()});
+    CHECK(same_svid_reply(update, rotated));
+    CHECK(same_bundles_reply(update, rotated));
+    CHECK_FALSE(same_jwt_bundles_reply(update, rotated));
+  }
   SUBCASE("a further trust domain") {
     WorkloadUpdate federated = update;
     federate(federated, other);
