@@ -2,7 +2,9 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/openat2.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -19,21 +21,45 @@ struct OpenFile {
   struct stat status {};
 };
 
-expected<OpenFile> open_regular(const fs::path& path) {
-  OpenFile file;
-  // O_NONBLOCK: a FIFO planted under this name must not hang us.
-  file.fd.reset(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
-  if (!file.fd) {
-    if (errno == ELOOP)
-      return fail(Code::kFailedPrecondition,
-                  "open " + path.string() + ": is a symbolic link; name the file itself");
-    return fail_errno("open " + path.string(), errno);
-  }
+// O_NONBLOCK: a FIFO planted under this name must not hang us.
+constexpr int kReadOnly = O_RDONLY | O_CLOEXEC | O_NONBLOCK;
+
+expected<OpenFile> require_regular(Fd fd, const fs::path& path) {
+  OpenFile file{.fd = std::move(fd)};
   if (::fstat(file.fd.get(), &file.status) != 0) return fail_errno("stat " + path.string(), errno);
   if (!S_ISREG(file.status.st_mode)) {
     return fail(Code::kFailedPrecondition, "open " + path.string() + ": not a regular file");
   }
   return file;
+}
+
+expected<OpenFile> open_regular(const fs::path& path) {
+  Fd fd(::open(path.c_str(), kReadOnly | O_NOFOLLOW));
+  if (!fd) {
+    if (errno == ELOOP)
+      return fail(Code::kFailedPrecondition,
+                  "open " + path.string() + ": is a symbolic link; name the file itself");
+    return fail_errno("open " + path.string(), errno);
+  }
+  return require_regular(std::move(fd), path);
+}
+
+expected<OpenFile> open_beneath(const fs::path& directory, const fs::path& path) {
+  fs::path whole = directory / path;
+  Fd folder(::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!folder) return fail_errno("open " + directory.string(), errno);
+  struct open_how how {};
+  how.flags = kReadOnly;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
+  Fd fd(static_cast<int>(::syscall(SYS_openat2, folder.get(), path.c_str(), &how, sizeof(how))));
+  if (!fd) {
+    if (errno == EXDEV) {
+      return fail(Code::kPermissionDenied,
+                  "open " + whole.string() + ": leads out of " + directory.string());
+    }
+    return fail_errno("open " + whole.string(), errno);
+  }
+  return require_regular(std::move(fd), whole);
 }
 
 template <class Bytes>
@@ -107,6 +133,12 @@ expected<fs::path> real_path(const fs::path& path) {
   fs::path real = fs::canonical(path, error);
   if (!error) return real;
   return fail_errno("open " + path.string(), error.value());
+}
+
+expected<SecretBytes> read_file_beneath(const fs::path& directory, const fs::path& path,
+                                        std::size_t max_bytes) {
+  auto file = TRY(open_beneath(directory, path));
+  return read_all<SecretBytes>(file, directory / path, max_bytes);
 }
 
 expected<void> write_file_atomic(const fs::path& path, std::string_view bytes, mode_t mode) {

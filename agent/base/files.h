@@ -25,6 +25,12 @@ expected<SecretBytes> read_private_file(const std::filesystem::path& path, std::
 // (a Kubernetes volume shows all of its files so); never for files of our own.
 expected<std::filesystem::path> real_path(const std::filesystem::path& path);
 
+// The file at `path`, relative to `directory` and inside it: neither ".." nor a symbolic link leads
+// out of it, whoever makes them and whenever, but links within it are followed, as Kubernetes
+// mounts have them (openat2 with RESOLVE_BENEATH). In wiping memory: it may be a key.
+expected<SecretBytes> read_file_beneath(const std::filesystem::path& directory,
+                                        const std::filesystem::path& path, std::size_t max_bytes);
+
 // Writes a temporary file beside `path`, syncs it, renames it over `path`, syncs the directory.
 // On an error the old file stays and no temporary is left.
 expected<void> write_file_atomic(const std::filesystem::path& path, std::string_view bytes,

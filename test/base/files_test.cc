@@ -115,6 +115,59 @@ TEST_CASE("a missing file is not found") {
   CHECK(names(read.error(), directory / "missing"));
 }
 
+TEST_CASE("a file beneath a directory is read through links that stay inside") {
+  TemporaryDirectory outer;
+  outer.write("granted/..2026/tls.crt", "certificate");
+  fs::path granted = outer / "granted";
+  fs::create_directory_symlink("..2026", granted / "..data");
+  fs::create_symlink("..data/tls.crt", granted / "tls.crt");
+  fs::create_directory_symlink(granted, outer / "mounted");
+
+  CHECK(text(*read_file_beneath(granted, "tls.crt", 100)) == "certificate");
+  CHECK(text(*read_file_beneath(outer / "mounted", "tls.crt", 100)) == "certificate");
+}
+
+TEST_CASE("no path and no link leads out of the directory") {
+  TemporaryDirectory outer;
+  fs::path secret = outer.write("secret", "not yours");
+  outer.write("granted/file", "x");
+  fs::path granted = outer / "granted";
+  fs::create_symlink("../secret", granted / "relative");
+  fs::create_symlink(secret, granted / "absolute");
+  fs::create_symlink(granted / "file", granted / "absolute-inside");
+  fs::create_directory_symlink("..", granted / "up");
+
+  for (const char* name : {"../secret", "relative", "absolute", "absolute-inside", "up/secret",
+                           "./../granted/../secret"}) {
+    auto read = read_file_beneath(granted, name, 100);
+
+    CAPTURE(name);
+    REQUIRE_FALSE(read);
+    CHECK(read.error().code == Code::kPermissionDenied);
+    CHECK(read.error().message ==
+          "open " + (granted / name).string() + ": leads out of " + granted.string());
+  }
+  CHECK_FALSE(read_file_beneath(granted, secret, 100));
+}
+
+TEST_CASE("beneath a directory too only regular files of bounded size are read") {
+  TemporaryDirectory directory;
+  directory.write("large", "12345");
+  REQUIRE(::mkfifo((directory / "fifo").c_str(), 0600) == 0);
+  fs::create_directory(directory / "folder");
+  auto code = [&](const char* name) {
+    return read_file_beneath(directory.path(), name, 4).error().code;
+  };
+
+  CHECK(code("large") == Code::kResourceExhausted);
+  CHECK(code("fifo") == Code::kFailedPrecondition);
+  CHECK(code("folder") == Code::kFailedPrecondition);
+  CHECK(code("missing") == Code::kNotFound);
+  CHECK(read_file_beneath(directory / "missing", "a", 4).error().code == Code::kNotFound);
+  CHECK(read_file_beneath(directory / "large", "a", 4).error().message.find("large") !=
+        std::string::npos);
+}
+
 TEST_CASE("only regular files are read, and a FIFO does not hang the reader") {
   TemporaryDirectory directory;
   auto file = directory.write("file", "x");
