@@ -24,8 +24,8 @@ bool same(const WorkloadUpdate& a, const WorkloadUpdate& b) {
   auto same_svid = [](const HeldSvid& x, const HeldSvid& y) {
     return x.entry == y.entry && x.svid == y.svid;
   };
-  return a.entitled == b.entitled && a.settled == b.settled && same(a.missing, b.missing) &&
-         a.bundle == b.bundle && a.federated == b.federated &&
+  return a.entitled == b.entitled && a.entries == b.entries && a.settled == b.settled &&
+         same(a.missing, b.missing) && a.bundle == b.bundle && a.federated == b.federated &&
          std::equal(a.svids.begin(), a.svids.end(), b.svids.begin(), b.svids.end(), same_svid);
 }
 
@@ -222,6 +222,7 @@ UpdatePtr IdentityStore::make_update(const std::vector<EntryPtr>& entries) const
   if (entries.empty()) return update;
   Time now = clock_.now();
   update->entitled = true;
+  update->entries = entries;
   update->bundle = bundle_;
   update->federated = federated_with(entries);
   update->settled = bundle_ != nullptr;

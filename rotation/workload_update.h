@@ -24,6 +24,8 @@ struct HeldSvid {
 struct WorkloadUpdate {
   // Whether any entry matches the caller. If not, the rest is empty.
   bool entitled = false;
+  // The entries that match, in their order: what the caller may have, issued or not.
+  std::vector<EntryPtr> entries;
   // In entry order, so that the default identity is stable. Only SVIDs that are valid now.
   std::vector<HeldSvid> svids;
   // No issue of a first SVID is still under way: what is missing has failed and is being retried.

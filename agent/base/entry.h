@@ -3,6 +3,9 @@
 #pragma once
 
 #include <chrono>
+#include <compare>
+#include <filesystem>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -10,6 +13,17 @@
 #include "agent/base/spiffe_id.h"
 
 namespace nodepilot {
+
+// Which SPIFFE IDs a peer may have.
+struct PeerRule {
+  enum class Kind { kExact, kPrefix, kSuffix };
+
+  Kind kind = Kind::kExact;
+  std::string text;
+
+  friend auto operator<=>(const PeerRule&, const PeerRule&) = default;
+};
+using PeerRules = std::set<PeerRule>;
 
 inline constexpr std::chrono::seconds kDefaultJwtTtl{300};
 
@@ -23,6 +37,10 @@ struct Entry {
   std::string hint;  // at most 1024 bytes (Workload API section 8); may be empty
   // Foreign trust domains whose bundles the caller gets beside our own.
   std::vector<TrustDomain> federates_with{};
+  // Directories out of which SDS hands the caller certificates, keys and roots by file name.
+  std::vector<std::filesystem::path> files{};
+  // The peers that SDS tells the caller to accept: any of these; if empty, all of a trust domain.
+  PeerRules peers{};
 };
 
 }  // namespace nodepilot

@@ -115,6 +115,15 @@ TEST_CASE("what is held is seen on subscribing, without a callback") {
   CHECK(watcher.updates.empty());
 }
 
+TEST_CASE("an update names every entry that matches, issued or not") {
+  StoreRig rig;
+
+  Watcher watcher(rig.store, 0);
+
+  CHECK(watcher.now().svids.empty());
+  CHECK(watcher.now().entries == std::vector<EntryPtr>{rig.store.entries().find("e0")});
+}
+
 TEST_CASE("each change gives each subscriber it touches exactly one update") {
   StoreRig rig;
   rig.set_bundle();
