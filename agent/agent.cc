@@ -81,9 +81,11 @@ class Daemon {
         store_(clock_, EntrySet(config.entries)),
         attest_workers_(loop_, 2),
         issue_workers_(loop_, 2),
+        file_workers_(loop_, 1),
         rotator_(clock_, issue_workers_, *ca_, store_, config.rotation, random_jitter()),
         jwt_svids_(clock_, issue_workers_, *ca_, store_),
         callers_(attest_workers_, {&unix_attestor_}),
+        secret_files_(clock_, file_workers_),
         notifier_(loop_),
         signals_(loop_.io(), SIGTERM, SIGINT) {}
 
@@ -132,7 +134,8 @@ class Daemon {
     context.workload_request_bytes = config_.limits.workload_request_bytes;
     context.sds_request_bytes = config_.limits.sds_request_bytes;
     Methods methods;
-    for (const Methods& api : {workload_api_methods(context), secret_discovery_methods(context),
+    for (const Methods& api : {workload_api_methods(context),
+                               secret_discovery_methods(context, config_.sds, secret_files_),
                                health_methods(store_), reflection_methods()}) {
       methods.insert(methods.end(), api.begin(), api.end());
     }
@@ -161,13 +164,15 @@ class Daemon {
   const std::unique_ptr<LocalCa> ca_;
   const UnixAttestor unix_attestor_;
   IdentityStore store_;
-  // A CA that hangs must not starve attestation, so each has its own threads.
+  // A CA or a file system that hangs must not starve attestation, so each has its own threads.
   WorkerPool attest_workers_;
   WorkerPool issue_workers_;
+  WorkerPool file_workers_;
   Rotator rotator_;
   JwtSvidCache jwt_svids_;
   std::optional<Federating> federating_;
   CallerIdentifier callers_;
+  SecretFiles secret_files_;
   SystemdNotifier notifier_;
   boost::asio::signal_set signals_;
   std::unique_ptr<Listener> admin_;

@@ -14,6 +14,7 @@
 #include "rotation/federation/federation.h"
 #include "rotation/rotator.h"
 #include "sds/rpc/limits.h"
+#include "sds/secret_options.h"
 
 namespace nodepilot {
 
@@ -33,6 +34,7 @@ struct Config {
   std::vector<Entry> entries{};
   std::vector<Federation> federations{};
   Rotator::Options rotation{};
+  SecretOptions sds{};
   Limits limits{};
   log::Level log_level = log::Level::kInfo;
   log::Format log_format = log::Format::kLogfmt;

@@ -66,7 +66,8 @@ WorkloadUpdate make_update(const TestCa& ca, const std::vector<Entry>& entries) 
   update.settled = true;
   update.bundle = ca.bundle();
   for (const Entry& entry : entries) {
-    update.svids.push_back({std::make_shared<const Entry>(entry), ca.issue(entry)});
+    update.entries.push_back(std::make_shared<const Entry>(entry));
+    update.svids.push_back({update.entries.back(), ca.issue(entry)});
   }
   return update;
 }
@@ -119,7 +120,8 @@ Rig::Rig(std::vector<Entry> entries)
               .store = store,
               .callers = callers,
               .workers = workers,
-              .jwt_svids = &jwt_svids} {
+              .jwt_svids = &jwt_svids},
+      files(clock, file_workers) {
   attestor.answer = kCaller;
   store.set_bundle(ca.bundle({jwt_signer.authority()}));
 }

@@ -17,6 +17,7 @@
 #include "rotation/pki/issuer.h"
 #include "sds/caller.h"
 #include "sds/rpc/call.h"
+#include "sds/secret_discovery.h"
 #include "sds/workload_api.h"
 #include "test/rotation/fake_jwt_signer.h"
 
@@ -64,6 +65,7 @@ class TestCall : public Call {
   // The client's side.
   void write(const google::protobuf::MessageLite& message);
   void write_bytes(std::string_view message) { handler_->on_message(message); }
+  std::size_t held() const { return handler_->held(); }
   void half_close() { handler_->on_half_close(*this); }
   bool has_message() const { return waiting_.has_value(); }
   const Frame& message() const { return *waiting_; }
@@ -123,6 +125,9 @@ struct Rig {
   JwtSvidCache jwt_svids{clock, workers, jwt_signer, store};
   CallerIdentifier callers;
   ApiContext context;
+  SecretOptions secret_options;
+  InlineWorkers file_workers;
+  SecretFiles files;
 };
 
 }  // namespace nodepilot::testing

@@ -84,9 +84,9 @@ std::map<std::string, FileDescriptorProto> reachable_files() {
 TEST_CASE("reflection lists the services whose methods are served, and no other") {
   Rig rig({});
   std::set<std::string> served;
-  for (const Methods& api :
-       {workload_api_methods(rig.context), secret_discovery_methods(rig.context),
-        health_methods(rig.store), reflection_methods()}) {
+  for (const Methods& api : {workload_api_methods(rig.context),
+                             secret_discovery_methods(rig.context, rig.secret_options, rig.files),
+                             health_methods(rig.store), reflection_methods()}) {
     for (const Method& method : api) served.insert(method.path);
   }
 

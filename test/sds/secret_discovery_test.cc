@@ -4,11 +4,15 @@
 
 #include "proto/envoy/discovery.pb.h"
 #include "proto/envoy/tls.pb.h"
+#include "sds/secret_ledger.h"
+#include "test/sds/file_kit.h"
 #include "test/sds/kit.h"
 
 namespace nodepilot {
 namespace {
 
+using envoy::service::discovery::v3::DeltaDiscoveryRequest;
+using envoy::service::discovery::v3::DeltaDiscoveryResponse;
 using envoy::service::discovery::v3::DiscoveryRequest;
 using envoy::service::discovery::v3::DiscoveryResponse;
 using testing::make_entry;
@@ -18,11 +22,15 @@ using namespace std::chrono_literals;
 
 namespace tls = envoy::extensions::transport_sockets::tls::v3;
 
+Methods methods_of(Rig& rig) {
+  return secret_discovery_methods(rig.context, rig.secret_options, rig.files);
+}
+
 const std::string kService = "/envoy.service.secret.v3.SecretDiscoveryService/";
 
 // A client that has opened a stream; it has said nothing yet.
-std::unique_ptr<TestCall> open(const Rig& rig) {
-  return rig.call(secret_discovery_methods(rig.context), kService + "StreamSecrets");
+std::unique_ptr<TestCall> open(Rig& rig, const std::string& method = "StreamSecrets") {
+  return rig.call(methods_of(rig), kService + method);
 }
 
 DiscoveryRequest request(const std::vector<std::string>& names) {
@@ -58,7 +66,7 @@ TEST_CASE("the service has the three methods of Envoy's") {
   Rig rig({});
 
   std::map<std::string, Method::Requests> methods;
-  for (const Method& method : secret_discovery_methods(rig.context)) {
+  for (const Method& method : methods_of(rig)) {
     CHECK(method.max_request_bytes == rig.context.sds_request_bytes);
     methods[method.path] = method.requests;
   }
@@ -67,20 +75,6 @@ TEST_CASE("the service has the three methods of Envoy's") {
                        {kService + "StreamSecrets", Method::Requests::kMany},
                        {kService + "DeltaSecrets", Method::Requests::kMany},
                        {kService + "FetchSecrets", Method::Requests::kOne}});
-}
-
-TEST_CASE("delta and fetch are not implemented") {
-  Rig rig({make_entry("web")});
-
-  for (const char* name : {"DeltaSecrets", "FetchSecrets"}) {
-    auto call = rig.call(secret_discovery_methods(rig.context), kService + name);
-    call->write(request({"default"}));
-    call->half_close();
-
-    CHECK(call->code() == Code::kUnimplemented);
-    CHECK(call->status()->message.find(name) == 0);
-  }
-  CHECK(rig.attestor.asked == 0);
 }
 
 TEST_CASE("a stream needs no header and is attested once") {
@@ -341,6 +335,271 @@ TEST_CASE("a client that closes its side ends the stream cleanly") {
 
   CHECK(call->code() == Code::kOk);
   CHECK(rig.store.state("web").subscribers == 0);
+}
+
+// Delta.
+
+DeltaDiscoveryRequest subscription(const std::vector<std::string>& names) {
+  DeltaDiscoveryRequest request;
+  for (const std::string& name : names) request.add_resource_names_subscribe(name);
+  return request;
+}
+
+std::string serial_in(const DeltaDiscoveryResponse& response) {
+  REQUIRE(response.resources_size() == 1);
+  tls::Secret secret;
+  REQUIRE(response.resources(0).resource().UnpackTo(&secret));
+  auto chain = Certificate::parse_pem(secret.tls_certificate().certificate_chain().inline_bytes());
+  REQUIRE(chain);
+  return chain->front().serial();
+}
+
+TEST_CASE("a delta stream serves, pushes and tells the store what the client took") {
+  Rig rig({make_entry("web")});
+  rig.install("web");
+  auto call = open(rig, "DeltaSecrets");
+
+  call->write(subscription({"default", "unknown"}));
+  REQUIRE(call->has_message());
+  CHECK(call->message().secret);
+  auto response = call->read<DeltaDiscoveryResponse>();
+  CHECK(response.removed_resources(0) == "unknown");
+  DeltaDiscoveryRequest accepted;
+  accepted.set_response_nonce(response.nonce());
+  call->write(accepted);
+  CHECK(rig.store.state("web").streams_current == 1);
+  SvidPtr renewed = rig.install("web");
+
+  CHECK(serial_in(call->read<DeltaDiscoveryResponse>()) == renewed->leaf().serial());
+  CHECK(rig.store.state("web").streams_current == 0);
+  CHECK_FALSE(call->status());
+}
+
+TEST_CASE("a delta stream ends for the same causes as any other") {
+  Rig rig({make_entry("web")});
+  rig.install("web");
+
+  auto garbled = open(rig, "DeltaSecrets");
+  garbled->write_bytes("garbage");
+  CHECK(garbled->code() == Code::kInvalidArgument);
+  rig.attestor.answer = Selectors{{"unix", "uid:7"}};
+  auto stranger = open(rig, "DeltaSecrets");
+  CHECK(stranger->code() == Code::kPermissionDenied);
+}
+
+TEST_CASE("what a stream remembers of names counts as held for the client") {
+  Rig rig({make_entry("web")});
+  auto call = open(rig);
+  CHECK(call->held() == 0);
+
+  call->write(request({"default", "ROOTCA"}));
+
+  CHECK(call->held() == 13);
+}
+
+// Fetch.
+
+TEST_CASE("fetch answers once with what is there, unknown names left out") {
+  Rig rig({make_entry("web")});
+  SvidPtr svid = rig.install("web");
+
+  auto call = open(rig, "FetchSecrets");
+  call->write(request({"default", "unknown"}));
+
+  CHECK(call->code() == Code::kOk);
+  REQUIRE(call->has_message());
+  CHECK(call->message().secret);
+  auto response = call->read<DiscoveryResponse>();
+  CHECK(serial_in(response) == svid->leaf().serial());
+  CHECK(response.version_info().empty());
+  CHECK(response.nonce().empty());
+  CHECK(response.type_url() == kSecretType);
+  CHECK(rig.store.state("web").subscribers == 0);
+}
+
+TEST_CASE("fetch without names gets everything") {
+  Rig rig({make_entry("web"), make_entry("db")});
+  rig.install("web");
+  rig.install("db");
+
+  auto call = open(rig, "FetchSecrets");
+  call->write(request({}));
+
+  CHECK(call->read<DiscoveryResponse>().resources_size() == 3);
+}
+
+TEST_CASE("fetch of nothing but unknown names is answered with nothing") {
+  Rig rig({make_entry("web")});
+  rig.install("web");
+
+  auto call = open(rig, "FetchSecrets");
+  call->write(request({"unknown"}));
+
+  CHECK(call->code() == Code::kOk);
+  auto response = call->read<DiscoveryResponse>();
+  CHECK(response.resources_size() == 0);
+  CHECK(response.type_url() == kSecretType);
+}
+
+TEST_CASE("fetch waits for a first SVID") {
+  Rig rig({make_entry("web")});
+  auto call = open(rig, "FetchSecrets");
+  call->write(request({"default"}));
+
+  rig.clock.advance(9s);
+  CHECK_FALSE(call->status());
+  SvidPtr svid = rig.install("web");
+
+  CHECK(call->code() == Code::kOk);
+  CHECK(serial_in(call->read<DiscoveryResponse>()) == svid->leaf().serial());
+}
+
+TEST_CASE("fetch gives what it has when it has waited long enough") {
+  Rig rig({make_entry("web")});
+  auto call = open(rig, "FetchSecrets");
+  call->write(request({"default", "ROOTCA"}));
+
+  rig.clock.advance(10s);
+
+  CHECK(call->code() == Code::kOk);
+  CHECK(secret_in(call->read<DiscoveryResponse>()).name() == "ROOTCA");
+}
+
+TEST_CASE("fetch that has waited in vain may come back") {
+  Rig rig({make_entry("web")});
+  auto call = open(rig, "FetchSecrets");
+  call->write(request({"default"}));
+  std::string why = "nothing of it came within 10s";
+  SUBCASE("the CA is silent") {}
+  SUBCASE("the CA fails") {
+    rig.store.report_failure("web", {Code::kUnavailable, "CA down"});
+    why = "CA down";
+  }
+
+  rig.clock.advance(10s);
+
+  REQUIRE(call->code() == Code::kUnavailable);
+  CHECK(call->status()->message == "no secret yet: " + why);
+}
+
+TEST_CASE("fetch for a caller that is not attested in time may come back") {
+  Rig rig({make_entry("web")});
+  rig.workers.hold();
+  auto call = open(rig, "FetchSecrets");
+  call->write(request({"default"}));
+
+  rig.clock.advance(10s);
+
+  CHECK(call->code() == Code::kUnavailable);
+  rig.workers.release();
+}
+
+TEST_CASE("fetch refuses what is no request for secrets") {
+  Rig rig({make_entry("web")});
+  auto garbled = open(rig, "FetchSecrets");
+  garbled->write_bytes("garbage");
+  CHECK(garbled->code() == Code::kInvalidArgument);
+
+  auto other = open(rig, "FetchSecrets");
+  DiscoveryRequest clusters;
+  clusters.set_type_url("type.googleapis.com/envoy.config.cluster.v3.Cluster");
+  other->write(clusters);
+  REQUIRE(other->code() == Code::kInvalidArgument);
+  CHECK(other->status()->message ==
+        "type_url must be type.googleapis.com/"
+        "envoy.extensions.transport_sockets.tls.v3.Secret or left out");
+  CHECK(rig.attestor.asked == 0);
+}
+
+TEST_CASE("a caller that matches no entry fetches nothing") {
+  Rig rig({make_entry("web")});
+  rig.attestor.answer = Selectors{{"unix", "uid:7"}};
+
+  auto call = open(rig, "FetchSecrets");
+  call->write(request({"ROOTCA"}));
+
+  CHECK(call->code() == Code::kPermissionDenied);
+}
+
+// Files.
+
+// Two callers: "web" is granted the directory of the files, "db" is not.
+struct FileStage : testing::FileRig {
+  FileStage() : rig({entry, other()}) {}
+
+  static Entry other() {
+    Entry other = make_entry("db");
+    other.match = {{"unix", "uid:7"}};
+    return other;
+  }
+  void call_as_other() { rig.attestor.answer = other().match; }
+
+  Rig rig;
+};
+
+TEST_CASE(
+    "a file's certificate is read off the loop, sent with its key and pushed when it changes") {
+  FileStage stage;
+  stage.rig.file_workers.hold();
+  auto call = open(stage.rig);
+
+  call->write(request({stage.pair_name()}));
+  CHECK_FALSE(call->has_message());
+  stage.rig.file_workers.run_one();
+  REQUIRE(call->has_message());
+  CHECK(call->message().secret);
+  auto response = call->read<DiscoveryResponse>();
+  CHECK(secret_in(response).name() == stage.pair_name());
+  call->write(ack(response, {stage.pair_name()}));
+  SvidPtr renewed = stage.ca.issue(stage.entry);
+  stage.write(*renewed);
+  stage.rig.clock.advance(5s);
+  stage.rig.file_workers.release();
+
+  CHECK(serial_in(call->read<DiscoveryResponse>()) == renewed->leaf().serial());
+}
+
+TEST_CASE("a file is served to a caller that is still without SVID") {
+  FileStage stage;
+  auto call = open(stage.rig, "FetchSecrets");
+
+  call->write(request({stage.roots_name()}));
+
+  CHECK(secret_in(call->read<DiscoveryResponse>()).validation_context().has_trusted_ca());
+}
+
+TEST_CASE("no caller gets the file of another, though that is being served") {
+  FileStage stage;
+  auto served = open(stage.rig);
+  served->write(request({stage.pair_name()}));
+  REQUIRE(served->has_message());
+  stage.call_as_other();
+
+  auto stream = open(stage.rig);
+  stream->write(request({stage.pair_name(), stage.roots_name()}));
+  auto delta = open(stage.rig, "DeltaSecrets");
+  delta->write(subscription({stage.pair_name()}));
+  auto fetch = open(stage.rig, "FetchSecrets");
+  fetch->write(request({stage.pair_name()}));
+
+  CHECK_FALSE(stream->has_message());
+  CHECK_FALSE(stream->status());
+  auto response = delta->read<DeltaDiscoveryResponse>();
+  CHECK(response.resources_size() == 0);
+  CHECK(response.removed_resources(0) == stage.pair_name());
+  CHECK(fetch->read<DiscoveryResponse>().resources_size() == 0);
+}
+
+TEST_CASE("files are not looked at for a stream that has ended") {
+  FileStage stage;
+  auto call = open(stage.rig);
+  call->write(request({stage.pair_name()}));
+
+  call->hang_up();
+  stage.rig.file_workers.hold();
+  stage.rig.clock.advance(1h);
+
+  CHECK(stage.rig.file_workers.queued() == 0);
 }
 
 }  // namespace

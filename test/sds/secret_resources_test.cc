@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "agent/base/sha256.h"
 #include "test/sds/kit.h"
 
 namespace nodepilot {
@@ -18,11 +19,30 @@ using envoy::config::core::v3::Node;
 
 constexpr TrustForm kForms[] = {TrustForm::kSpiffeValidator, TrustForm::kTrustedCa};
 
+SecretView view_of(const WorkloadUpdate& update) {
+  return {std::make_shared<const WorkloadUpdate>(update), {}};
+}
+
+SecretState state(const WorkloadUpdate& update, const std::string& name,
+                  TrustForm form = TrustForm::kSpiffeValidator,
+                  const SecretOptions& options = SecretOptions()) {
+  return find_secret(view_of(update), name, options, form).state;
+}
+
 std::optional<tls::Secret> secret(const WorkloadUpdate& update, const std::string& name,
-                                  TrustForm form = TrustForm::kSpiffeValidator) {
-  auto content = find_secret(update, name, form);
-  if (!content) return std::nullopt;
-  return render_secret(name, *content);
+                                  TrustForm form = TrustForm::kSpiffeValidator,
+                                  const SecretOptions& options = SecretOptions()) {
+  SecretView view = view_of(update);
+  auto found = find_secret(view, name, options, form);
+  if (found.state != SecretState::kPresent) return std::nullopt;
+  return render_secret(name, found.content);
+}
+
+FileSecretPtr file_secret(const TestCa& ca, bool with_key) {
+  SvidPtr svid = ca.issue(make_entry("file"));
+  if (!with_key)
+    return std::make_shared<const FileSecret>(FileSecret{ca.bundle()->roots(), {}, "r", ""});
+  return std::make_shared<const FileSecret>(FileSecret{svid->chain(), svid->key(), "c", ""});
 }
 
 // The trust domains of a secret for the SPIFFE validator, with their roots.
@@ -87,10 +107,11 @@ TEST_CASE("the default identity is the first in entry order") {
   TestCa ca("example.org");
   WorkloadUpdate update = make_update(ca, {make_entry("z"), make_entry("a")});
 
-  auto found = find_secret(update, "default", TrustForm::kSpiffeValidator);
+  SecretView view = view_of(update);
+  auto found = find_secret(view, "default", SecretOptions(), kForms[0]);
 
-  REQUIRE(found);
-  CHECK(found->identity == &update.svids[0]);
+  REQUIRE(found.state == SecretState::kPresent);
+  CHECK(found.content.identity == &view.update->svids[0]);
 }
 
 TEST_CASE("the default identity waits while an earlier entry may still get its SVID") {
@@ -98,8 +119,8 @@ TEST_CASE("the default identity waits while an earlier entry may still get its S
   WorkloadUpdate update = make_update(ca, {make_entry("second")});
   update.settled = false;
 
-  CHECK_FALSE(secret(update, "default"));
-  CHECK(secret(update, "spiffe://example.org/second"));
+  CHECK(state(update, "default") == SecretState::kPending);
+  CHECK(state(update, "spiffe://example.org/second") == SecretState::kPresent);
 }
 
 TEST_CASE("for the SPIFFE validator each name has the roots of its trust domains") {
@@ -138,7 +159,7 @@ TEST_CASE("as a plain list every name has the roots of one trust domain, and ALL
   CHECK(roots("ROOTCA") == ca.bundle()->pem());
   CHECK(roots("spiffe://example.org") == ca.bundle()->pem());
   CHECK(roots("spiffe://other.org") == other.bundle()->pem());
-  CHECK_FALSE(secret(update, "ALL", TrustForm::kTrustedCa));
+  CHECK(state(update, "ALL", TrustForm::kTrustedCa) == SecretState::kAbsent);
 }
 
 TEST_CASE("a federated bundle never stands in for our own") {
@@ -168,28 +189,45 @@ TEST_CASE("a name that the caller does not hold stands for nothing") {
                                        "rootca",
                                        "web",
                                        "Default",
-                                       "file-cert:/etc/a~/etc/b",
+                                       "file-other:/etc/a",
                                        "kubernetes://secret",
+                                       "*",
                                        "all",
                                        "default ",
-                                       "file-root:system",
                                        "example.org"};
 
   for (const std::string& name : names) {
     for (TrustForm form : kForms) {
       CAPTURE(name);
-      CHECK_FALSE(secret(update, name, form));
+      CHECK(state(update, name, form) == SecretState::kAbsent);
     }
   }
 }
 
-TEST_CASE("before bundle and SVID are known no name stands for anything") {
-  WorkloadUpdate update;
-  update.entitled = true;
+TEST_CASE(
+    "what the caller is entitled to is pending until it is there, and again once it has ended") {
+  TestCa ca("example.org");
+  WorkloadUpdate update = make_update(ca, {make_entry("web")});
+  update.svids.clear();
 
-  for (const char* name : {"default", "ROOTCA", "ALL", "spiffe://example.org"}) {
-    CHECK_FALSE(secret(update, name));
+  for (bool settled : {false, true}) {
+    update.settled = settled;
+    CHECK(state(update, "default") == SecretState::kPending);
+    CHECK(state(update, "spiffe://example.org/web") == SecretState::kPending);
+    CHECK(state(update, "spiffe://example.org/db") == SecretState::kAbsent);
   }
+}
+
+TEST_CASE("before the bundle is known our own trust is pending and nothing is listed") {
+  TestCa ca("example.org");
+  WorkloadUpdate update = make_update(ca, {make_entry("web")});
+  update.svids.clear();
+  update.bundle.reset();
+
+  for (const char* name : {"ROOTCA", "ALL", "spiffe://example.org"}) {
+    CHECK(state(update, name) == SecretState::kPending);
+  }
+  CHECK(state(update, "spiffe://other.org") == SecretState::kAbsent);
   CHECK(all_secret_names(update).empty());
 }
 
@@ -204,68 +242,209 @@ TEST_CASE("everything is trust domains by name and identities in order, without 
                                  "spiffe://example.org/z", "spiffe://example.org/a"});
 }
 
-TEST_CASE("node metadata can ask for a plain list of roots") {
-  auto form = [](const std::string& text) { return trust_form(node_saying(text)); };
+TEST_CASE("node metadata can ask for a plain list of roots, or for the SPIFFE validator") {
+  auto form = [](const std::string& text) { return trust_form(node_saying(text), kForms[0]); };
   google::protobuf::Value value;
 
   for (const char* yes : {"1", "t", "T", "true", "TRUE", "True"}) {
     CHECK(form(yes) == TrustForm::kTrustedCa);
   }
-  for (const char* no : {"0", "f", "false", "FALSE", "", "yes", "tRUE", "true "}) {
-    CHECK(form(no) == TrustForm::kSpiffeValidator);
+  for (const char* no : {"0", "f", "F", "false", "FALSE", "False"}) {
+    CHECK(trust_form(node_saying(no), TrustForm::kTrustedCa) == TrustForm::kSpiffeValidator);
   }
   value.set_bool_value(true);
-  CHECK(trust_form(node_with(value)) == TrustForm::kTrustedCa);
+  CHECK(trust_form(node_with(value), kForms[0]) == TrustForm::kTrustedCa);
   value.set_bool_value(false);
-  CHECK(trust_form(node_with(value)) == TrustForm::kSpiffeValidator);
-  value.set_number_value(1);
-  CHECK(trust_form(node_with(value)) == TrustForm::kSpiffeValidator);
-  value.mutable_list_value()->add_values()->set_bool_value(true);
-  CHECK(trust_form(node_with(value)) == TrustForm::kSpiffeValidator);
-  CHECK(trust_form(Node()) == TrustForm::kSpiffeValidator);
+  CHECK(trust_form(node_with(value), TrustForm::kTrustedCa) == TrustForm::kSpiffeValidator);
+}
+
+TEST_CASE("without a word that counts in its metadata a node gets the configured form") {
+  google::protobuf::Value number;
+  number.set_number_value(1);
+  google::protobuf::Value list;
+  list.mutable_list_value()->add_values()->set_bool_value(true);
+
+  for (TrustForm configured : kForms) {
+    for (const char* word : {"", "yes", "tRUE", "true ", "on"}) {
+      CHECK(trust_form(node_saying(word), configured) == configured);
+    }
+    CHECK(trust_form(node_with(number), configured) == configured);
+    CHECK(trust_form(node_with(list), configured) == configured);
+    CHECK(trust_form(Node(), configured) == configured);
+  }
 }
 
 TEST_CASE("an Envoy without the SPIFFE validator gets a plain list of roots") {
-  CHECK(trust_form(envoy(1, 17)) == TrustForm::kTrustedCa);
-  CHECK(trust_form(envoy(1, 0)) == TrustForm::kTrustedCa);
-  CHECK(trust_form(envoy(1, 18)) == TrustForm::kSpiffeValidator);
-  CHECK(trust_form(envoy(2, 3)) == TrustForm::kSpiffeValidator);
-  CHECK(trust_form(envoy(0, 0)) == TrustForm::kSpiffeValidator);
+  CHECK(trust_form(envoy(1, 17), kForms[0]) == TrustForm::kTrustedCa);
+  CHECK(trust_form(envoy(1, 0), kForms[0]) == TrustForm::kTrustedCa);
+  CHECK(trust_form(envoy(1, 18), kForms[0]) == TrustForm::kSpiffeValidator);
+  CHECK(trust_form(envoy(2, 3), kForms[0]) == TrustForm::kSpiffeValidator);
+  CHECK(trust_form(envoy(0, 0), kForms[0]) == TrustForm::kSpiffeValidator);
+  Node old = node_saying("false");
+  *old.mutable_user_agent_build_version() = envoy(1, 17).user_agent_build_version();
+  CHECK(trust_form(old, kForms[0]) == TrustForm::kTrustedCa);
 }
 
-TEST_CASE("a fingerprint tells content apart and nothing else") {
+TEST_CASE("a version tells content apart and nothing else") {
   TestCa ca("example.org");
   TestCa other("other.org");
   WorkloadUpdate update = make_update(ca, {make_entry("web"), make_entry("db")});
   federate(update, other);
-  auto print = [](const WorkloadUpdate& u, const char* name, TrustForm form = kForms[0]) {
-    return fingerprint(find_secret(u, name, form).value());
+  auto version = [](const WorkloadUpdate& u, const char* name, TrustForm form = kForms[0]) {
+    SecretView view = view_of(u);
+    return secret_version(find_secret(view, name, SecretOptions(), form).content);
   };
 
+  SUBCASE("it is a digest") {
+    CHECK(version(update, "ROOTCA").size() == 64);
+    CHECK(version(update, "default") ==
+          sha256_hex(concatenated_der(update.svids[0].svid->chain())));
+  }
   SUBCASE("aliases are equal") {
-    CHECK(print(update, "default") == print(update, "spiffe://example.org/web"));
-    CHECK(print(update, "ROOTCA") == print(update, "spiffe://example.org"));
+    CHECK(version(update, "default") == version(update, "spiffe://example.org/web"));
+    CHECK(version(update, "ROOTCA") == version(update, "spiffe://example.org"));
   }
   SUBCASE("other things differ") {
-    CHECK(print(update, "default") != print(update, "spiffe://example.org/db"));
-    CHECK(print(update, "ROOTCA") != print(update, "ALL"));
-    CHECK(print(update, "ROOTCA") != print(update, "spiffe://other.org"));
-    CHECK(print(update, "ROOTCA") != print(update, "ROOTCA", TrustForm::kTrustedCa));
+    CHECK(version(update, "default") != version(update, "spiffe://example.org/db"));
+    CHECK(version(update, "ROOTCA") != version(update, "ALL"));
+    CHECK(version(update, "ROOTCA") != version(update, "spiffe://other.org"));
+    CHECK(version(update, "ROOTCA") != version(update, "ROOTCA", TrustForm::kTrustedCa));
   }
   SUBCASE("a renewal differs, in its own name only") {
     WorkloadUpdate renewed = update;
     renewed.svids[0].svid = ca.issue(*renewed.svids[0].entry);
-    CHECK(print(update, "default") != print(renewed, "default"));
-    CHECK(print(update, "spiffe://example.org/db") == print(renewed, "spiffe://example.org/db"));
-    CHECK(print(update, "ROOTCA") == print(renewed, "ROOTCA"));
+    CHECK(version(update, "default") != version(renewed, "default"));
+    CHECK(version(update, "spiffe://example.org/db") ==
+          version(renewed, "spiffe://example.org/db"));
+    CHECK(version(update, "ROOTCA") == version(renewed, "ROOTCA"));
   }
   SUBCASE("a further root differs") {
     WorkloadUpdate rooted = update;
     rooted.bundle = ca.bundle_with(TestCa("example.org"));
-    CHECK(print(update, "ROOTCA") != print(rooted, "ROOTCA"));
-    CHECK(print(update, "ALL") != print(rooted, "ALL"));
-    CHECK(print(update, "default") == print(rooted, "default"));
+    CHECK(version(update, "ROOTCA") != version(rooted, "ROOTCA"));
+    CHECK(version(update, "ALL") != version(rooted, "ALL"));
+    CHECK(version(update, "default") == version(rooted, "default"));
   }
+  SUBCASE("other peers differ, in trust only") {
+    Entry restricted = *update.entries[0];
+    restricted.peers = {{PeerRule::Kind::kExact, "spiffe://example.org/a"}};
+    WorkloadUpdate exact = update;
+    exact.entries[0] = std::make_shared<const Entry>(restricted);
+    restricted.peers = {{PeerRule::Kind::kPrefix, "spiffe://example.org/a"}};
+    WorkloadUpdate prefix = update;
+    prefix.entries[0] = std::make_shared<const Entry>(restricted);
+    CHECK(version(update, "ROOTCA") != version(exact, "ROOTCA"));
+    CHECK(version(exact, "ROOTCA") != version(prefix, "ROOTCA"));
+    CHECK(version(update, "default") == version(exact, "default"));
+  }
+}
+
+TEST_CASE("names are those of the configuration") {
+  TestCa ca("example.org");
+  WorkloadUpdate update = make_update(ca, {make_entry("web")});
+  SecretOptions options;
+  options.default_identity = "mine";
+  options.own_roots = "ours";
+  options.all_roots = "theirs";
+
+  CHECK(secret(update, "mine", kForms[0], options)->has_tls_certificate());
+  CHECK(validator_of(secret(update, "ours", kForms[0], options).value()).size() == 1);
+  CHECK(validator_of(secret(update, "theirs", kForms[0], options).value()).size() == 1);
+  for (const char* name : {"default", "ROOTCA", "ALL"}) {
+    CHECK(state(update, name, kForms[0], options) == SecretState::kAbsent);
+  }
+}
+
+TEST_CASE("the peers that an entry allows are told in every context of trust domains") {
+  TestCa ca("example.org");
+  TestCa other("other.org");
+  Entry entry = make_entry("web");
+  entry.peers = {{PeerRule::Kind::kExact, "spiffe://example.org/client"},
+                 {PeerRule::Kind::kPrefix, "spiffe://example.org/ns/shop/"},
+                 {PeerRule::Kind::kSuffix, "/sa/web"}};
+  WorkloadUpdate update = make_update(ca, {entry, make_entry("db")});
+  federate(update, other);
+
+  for (const char* name : {"ROOTCA", "ALL", "spiffe://example.org", "spiffe://other.org"}) {
+    for (TrustForm form : kForms) {
+      if (std::string(name) == "ALL" && form == TrustForm::kTrustedCa) continue;
+      auto context = secret(update, name, form).value().validation_context();
+
+      CAPTURE(name);
+      REQUIRE(context.match_typed_subject_alt_names_size() == 3);
+      for (const auto& rule : context.match_typed_subject_alt_names()) {
+        CHECK(rule.san_type() == tls::SubjectAltNameMatcher::URI);
+      }
+      CHECK(context.match_typed_subject_alt_names(0).matcher().exact() ==
+            "spiffe://example.org/client");
+      CHECK(context.match_typed_subject_alt_names(1).matcher().prefix() ==
+            "spiffe://example.org/ns/shop/");
+      CHECK(context.match_typed_subject_alt_names(2).matcher().suffix() == "/sa/web");
+    }
+  }
+}
+
+TEST_CASE("of several entries' peers only those count that all of them allow") {
+  const PeerRule a{PeerRule::Kind::kExact, "spiffe://example.org/a"};
+  const PeerRule b{PeerRule::Kind::kExact, "spiffe://example.org/b"};
+  const PeerRule c{PeerRule::Kind::kExact, "spiffe://example.org/c"};
+  auto common = [](const std::vector<PeerRules>& rules) {
+    std::vector<EntryPtr> entries;
+    for (const PeerRules& peers : rules) {
+      Entry entry = make_entry("web");
+      entry.peers = peers;
+      entries.push_back(std::make_shared<const Entry>(entry));
+    }
+    return common_peers(entries);
+  };
+
+  CHECK(common({{}, {}}) == PeerRules{});
+  CHECK(common({{}, {a, b}, {}}) == PeerRules{a, b});
+  CHECK(common({{a, b}, {b, c}}) == PeerRules{b});
+  CHECK(common({{a}, {b}}) == std::nullopt);
+  CHECK(common({{a}, {b}, {a}}) == std::nullopt);
+}
+
+TEST_CASE("when entries agree on no peer their caller gets no trust, but its identities") {
+  TestCa ca("example.org");
+  Entry web = make_entry("web");
+  Entry db = make_entry("db");
+  web.peers = {{PeerRule::Kind::kExact, "spiffe://example.org/a"}};
+  db.peers = {{PeerRule::Kind::kExact, "spiffe://example.org/b"}};
+  WorkloadUpdate update = make_update(ca, {web, db});
+
+  for (const char* name : {"ROOTCA", "ALL", "spiffe://example.org"}) {
+    CHECK(state(update, name) == SecretState::kAbsent);
+  }
+  CHECK(state(update, "default") == SecretState::kPresent);
+}
+
+TEST_CASE("a file's certificate is told with its key, its roots as a plain list without peers") {
+  TestCa ca("example.org");
+  Entry entry = make_entry("web");
+  entry.peers = {{PeerRule::Kind::kExact, "spiffe://example.org/a"}};
+  SecretView view = view_of(make_update(ca, {entry}));
+  FileSecretPtr pair = file_secret(ca, true);
+  FileSecretPtr roots = file_secret(ca, false);
+  view.files = {{"file-cert:/a~/b", {SecretState::kPresent, pair, ""}},
+                {"file-root:/c", {SecretState::kPresent, roots, ""}},
+                {"file-root:/d", {SecretState::kAbsent, nullptr, "no grant"}}};
+  auto find = [&](const char* name) { return find_secret(view, name, SecretOptions(), kForms[0]); };
+
+  auto certificate = render_secret("file-cert:/a~/b", find("file-cert:/a~/b").content);
+  auto trust = render_secret("file-root:/c", find("file-root:/c").content);
+
+  CHECK(certificate.tls_certificate().certificate_chain().inline_bytes() ==
+        concatenated_pem(pair->certificates));
+  CHECK(certificate.tls_certificate().private_key().inline_bytes().find("-----BEGIN PRIVATE") == 0);
+  CHECK(find("file-cert:/a~/b").content.has_key());
+  CHECK(trust.validation_context().trusted_ca().inline_bytes() == ca.bundle()->pem());
+  CHECK(trust.validation_context().match_typed_subject_alt_names_size() == 0);
+  CHECK(find("file-root:/c").content.is_trust());
+  CHECK(secret_version(find("file-root:/c").content) == "r");
+  CHECK(find("file-root:/d").state == SecretState::kAbsent);
+  CHECK(find("file-root:/d").why == "no grant");
+  CHECK(find("file-root:/e").state == SecretState::kPending);
 }
 
 }  // namespace

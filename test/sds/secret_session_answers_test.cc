@@ -9,26 +9,20 @@ namespace nodepilot {
 namespace {
 
 using envoy::service::discovery::v3::DiscoveryRequest;
+using testing::kDb;
+using testing::kWeb;
 using testing::make_entry;
 using testing::make_update;
 using testing::Names;
+using testing::serial_in;
 using testing::TestCa;
 using Client = testing::SessionClient;
 using Kind = SecretVerdict::Kind;
 
-constexpr const char* kWeb = "spiffe://example.org/web";
-constexpr const char* kDb = "spiffe://example.org/db";
-
-std::string serial_in(const WorkloadUpdate& world, std::size_t identity) {
-  return world.svids[identity].svid->leaf().serial();
-}
-
 TEST_CASE("an accepted response is not followed by another") {
   Client client;
   WorkloadUpdate world = make_update(client.ca, {make_entry("web")});
-  client.update(world);
-  client.ask({"default"});
-  client.next();
+  client.get(world, {"default"});
 
   SecretVerdict verdict = client.ack({"default"});
 
@@ -42,9 +36,7 @@ TEST_CASE("an accepted response is not followed by another") {
 
 TEST_CASE("a response is accepted only once") {
   Client client;
-  client.update(make_update(client.ca, {make_entry("web")}));
-  client.ask({"default"});
-  client.next();
+  client.get(make_update(client.ca, {make_entry("web")}), {"default"});
   client.ack({"default"});
 
   CHECK(client.ack({"default"}).kind == Kind::kSubscription);
@@ -53,9 +45,7 @@ TEST_CASE("a response is accepted only once") {
 TEST_CASE("a request with an old or foreign nonce is ignored") {
   Client client;
   WorkloadUpdate world = make_update(client.ca, {make_entry("web"), make_entry("db")});
-  client.update(world);
-  client.ask({kWeb});
-  client.next();
+  client.get(world, {kWeb});
   DiscoveryRequest request;
   request.set_version_info("1");
   request.add_resource_names(kDb);
@@ -72,9 +62,7 @@ TEST_CASE("a request with an old or foreign nonce is ignored") {
 TEST_CASE("a late answer tells what was taken but not what is wanted") {
   Client client;
   WorkloadUpdate world = make_update(client.ca, {make_entry("web"), make_entry("db")});
-  client.update(world);
-  client.ask({kWeb, kDb});
-  client.next();
+  client.get(world, {kWeb, kDb});
   client.ack({kWeb, kDb});
   client.renew(world, 0);
   client.next();
@@ -100,9 +88,7 @@ TEST_CASE("a late answer tells what was taken but not what is wanted") {
 TEST_CASE("a rejected response is reported and not sent again") {
   Client client;
   WorkloadUpdate world = make_update(client.ca, {make_entry("web")});
-  client.update(world);
-  client.ask({"default"});
-  client.next();
+  client.get(world, {"default"});
 
   SecretVerdict verdict = client.nack({"default"}, "key does not match");
 
@@ -110,19 +96,17 @@ TEST_CASE("a rejected response is reported and not sent again") {
   CHECK(verdict.version == "1");
   CHECK(verdict.detail == "key does not match");
   CHECK(verdict.identities.empty());
-  CHECK(client.session.rejected() == 1);
+  CHECK(client.session.ledger().rejected() == 1);
   CHECK(client.next().empty());
   for (int i = 0; i < 1000; ++i) client.nack({"default"});
   client.update(world);
   CHECK(client.next().empty());
-  CHECK(client.session.rejected() == 1);
+  CHECK(client.session.ledger().rejected() == 1);
 }
 
 TEST_CASE("an answer with another version is a rejection even without a reason") {
   Client client;
-  client.update(make_update(client.ca, {make_entry("web")}));
-  client.ask({"default"});
-  client.next();
+  client.get(make_update(client.ca, {make_entry("web")}), {"default"});
 
   SUBCASE("no version") { CHECK(client.ask({"default"}).kind == Kind::kNack); }
   SUBCASE("a wrong version") {
@@ -137,9 +121,7 @@ TEST_CASE("an answer with another version is a rejection even without a reason")
 
 TEST_CASE("the reason of a rejection is cut to a bounded length") {
   Client client;
-  client.update(make_update(client.ca, {make_entry("web")}));
-  client.ask({"default"});
-  client.next();
+  client.get(make_update(client.ca, {make_entry("web")}), {"default"});
 
   CHECK(client.nack({"default"}, std::string(100000, 'x')).detail.size() == 512);
 }
@@ -147,9 +129,7 @@ TEST_CASE("the reason of a rejection is cut to a bounded length") {
 TEST_CASE("what was rejected is sent again when it changes") {
   Client client;
   WorkloadUpdate world = make_update(client.ca, {make_entry("web")});
-  client.update(world);
-  client.ask({"default", "ROOTCA"});
-  client.next();
+  client.get(world, {"default", "ROOTCA"});
   client.nack({"default", "ROOTCA"});
 
   client.renew(world, 0);
@@ -160,9 +140,7 @@ TEST_CASE("what was rejected is sent again when it changes") {
 
 TEST_CASE("what was rejected is sent again when the set of names changes") {
   Client client;
-  client.update(make_update(client.ca, {make_entry("web"), make_entry("db")}));
-  client.ask({kWeb});
-  client.next();
+  client.get(make_update(client.ca, {make_entry("web"), make_entry("db")}), {kWeb});
 
   client.nack({kWeb, kDb});
 
@@ -175,9 +153,7 @@ TEST_CASE("what was rejected is sent again when the set of names changes") {
 TEST_CASE("a rejection is about the resources of its response only") {
   Client client;
   WorkloadUpdate world = make_update(client.ca, {make_entry("web"), make_entry("db")});
-  client.update(world);
-  client.ask({kWeb, kDb});
-  client.next();
+  client.get(world, {kWeb, kDb});
   client.ack({kWeb, kDb});
   client.renew(world, 1);
   client.next();
@@ -190,9 +166,7 @@ TEST_CASE("a rejection is about the resources of its response only") {
 TEST_CASE("changed roots go first and certificates follow the answer") {
   Client client;
   WorkloadUpdate world = make_update(client.ca, {make_entry("web")});
-  client.update(world);
-  client.ask({"default", "ROOTCA"});
-  CHECK(client.next().size() == 2);
+  CHECK(client.get(world, {"default", "ROOTCA"}).size() == 2);
   client.ack({"default", "ROOTCA"});
   world.bundle = client.ca.bundle_with(TestCa("example.org"));
   client.renew(world, 0);
@@ -207,9 +181,7 @@ TEST_CASE("changed roots go first and certificates follow the answer") {
 TEST_CASE("a certificate that changes after the roots waits for the answer about them") {
   Client client;
   WorkloadUpdate world = make_update(client.ca, {make_entry("web")});
-  client.update(world);
-  client.ask({"default", "ROOTCA"});
-  client.next();
+  client.get(world, {"default", "ROOTCA"});
   client.ack({"default", "ROOTCA"});
 
   client.add_root(world);
@@ -226,9 +198,7 @@ TEST_CASE("a certificate that changes after the roots waits for the answer about
 TEST_CASE("roots that the client does not watch hold nothing back") {
   Client client;
   WorkloadUpdate world = make_update(client.ca, {make_entry("web")});
-  client.update(world);
-  client.ask({"default"});
-  client.next();
+  client.get(world, {"default"});
   world.bundle = client.ca.bundle_with(TestCa("example.org"));
 
   client.renew(world, 0);
@@ -247,7 +217,7 @@ TEST_CASE("one response is under way and the next has the newest content") {
   client.renew(world, 0);
   client.renew(world, 0);
   CHECK_FALSE(client.session.next());
-  client.session.on_sent();
+  client.session.ledger().on_sent();
 
   client.next();
   REQUIRE(client.last.identities.size() == 1);

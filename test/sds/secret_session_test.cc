@@ -11,18 +11,18 @@ namespace {
 
 using envoy::service::discovery::v3::DiscoveryRequest;
 using testing::federate;
+using testing::kDb;
+using testing::kOwn;
+using testing::kWeb;
 using testing::make_entry;
 using testing::make_update;
 using testing::Names;
+using testing::sorted;
 using testing::TestCa;
 using Client = testing::SessionClient;
 using Kind = SecretVerdict::Kind;
 
 namespace tls = envoy::extensions::transport_sockets::tls::v3;
-
-constexpr const char* kWeb = "spiffe://example.org/web";
-constexpr const char* kDb = "spiffe://example.org/db";
-constexpr const char* kOwn = "spiffe://example.org";
 
 TEST_CASE("the first request is answered with version 1") {
   Client client;
@@ -77,8 +77,7 @@ TEST_CASE("aliases of one thing are served side by side") {
 
   Names names = client.next();
   CHECK(names.size() == 5);
-  CHECK(std::set<std::string>(names.begin(), names.end()) ==
-        std::set<std::string>{"default", kWeb, "ALL", "ROOTCA", kOwn});
+  CHECK(sorted(names) == std::set<std::string>{"default", kWeb, "ALL", "ROOTCA", kOwn});
   REQUIRE(client.last.identities.size() == 1);
   CHECK(client.last.identities[0].entry_id == "web");
 }
@@ -129,18 +128,34 @@ TEST_CASE("a first request without names gets everything under its own name") {
 
   Names names = client.next();
   CHECK(names.size() == 4);
-  CHECK(std::set<std::string>(names.begin(), names.end()) ==
-        std::set<std::string>{kOwn, "spiffe://other.org", kWeb, kDb});
+  CHECK(sorted(names) == std::set<std::string>{kOwn, "spiffe://other.org", kWeb, kDb});
   CHECK(client.ack({}).kind == Kind::kAck);
+  CHECK(client.next().empty());
+}
+
+TEST_CASE("a star asks for everything, with names or without") {
+  Client client;
+  WorkloadUpdate world = make_update(client.ca, {make_entry("web")});
+
+  CHECK(client.get(world, {"*", "default"}) == Names{kOwn, "default", kWeb});
+  client.ack({"*"});
+  client.renew(world, 0);
+  CHECK(client.next() == Names{kWeb});
+  client.ack({"default"});
+  CHECK(client.next() == Names{"default"});
+  client.add_root(world);
+  CHECK(client.next().empty());
+  client.ack({"default", "*"});
+  CHECK(client.next() == Names{kOwn, kWeb});
+  client.ack({});
+  client.renew(world, 0);
   CHECK(client.next().empty());
 }
 
 TEST_CASE("a subscription to everything gets what appears later, and only that") {
   Client client;
   WorkloadUpdate world = make_update(client.ca, {make_entry("web")});
-  client.update(world);
-  client.ask({});
-  client.next();
+  client.get(world, {});
   client.ack({});
 
   world.svids.push_back(make_update(client.ca, {make_entry("db")}).svids[0]);
@@ -152,9 +167,7 @@ TEST_CASE("a subscription to everything gets what appears later, and only that")
 TEST_CASE("an empty list after names ends the subscription to all of them") {
   Client client;
   WorkloadUpdate world = make_update(client.ca, {make_entry("web")});
-  client.update(world);
-  client.ask({"default"});
-  client.next();
+  client.get(world, {"default"});
 
   CHECK(client.ack({}).kind == Kind::kAck);
   client.renew(world, 0);
@@ -166,9 +179,7 @@ TEST_CASE("an empty list after names ends the subscription to all of them") {
 TEST_CASE("names after everything narrow the subscription") {
   Client client;
   WorkloadUpdate world = make_update(client.ca, {make_entry("web"), make_entry("db")});
-  client.update(world);
-  client.ask({});
-  client.next();
+  client.get(world, {});
 
   client.ack({kWeb, "default"});
   CHECK(client.next() == Names{"default"});
@@ -182,9 +193,7 @@ TEST_CASE("names after everything narrow the subscription") {
 TEST_CASE("a changed set of names gets the new ones and not again the old") {
   Client client;
   WorkloadUpdate world = make_update(client.ca, {make_entry("web"), make_entry("db")});
-  client.update(world);
-  client.ask({kWeb});
-  client.next();
+  client.get(world, {kWeb});
 
   SUBCASE("a name more") {
     client.ack({kWeb, kDb});
@@ -209,9 +218,7 @@ TEST_CASE("a changed set of names gets the new ones and not again the old") {
 TEST_CASE("only what has changed is pushed") {
   Client client;
   WorkloadUpdate world = make_update(client.ca, {make_entry("web"), make_entry("db")});
-  client.update(world);
-  client.ask({kWeb, kDb, "ROOTCA"});
-  client.next();
+  client.get(world, {kWeb, kDb, "ROOTCA"});
   client.ack({kWeb, kDb, "ROOTCA"});
 
   client.update(world);
@@ -228,15 +235,11 @@ TEST_CASE("only what has changed is pushed") {
 TEST_CASE("an SVID that expires is not taken back") {
   Client client;
   WorkloadUpdate world = make_update(client.ca, {make_entry("web")});
-  client.update(world);
-  client.ask({"default"});
-  client.next();
+  client.get(world, {"default"});
   client.ack({"default"});
 
   WorkloadUpdate expired = world;
-  expired.svids.clear();
-  expired.settled = false;
-  client.update(expired);
+  client.expire(expired);
   CHECK(client.next().empty());
   client.renew(world, 0);
 
@@ -304,6 +307,58 @@ TEST_CASE("a stream may have a thousand names and no more") {
   REQUIRE_FALSE(refused);
   CHECK(refused.error().code == Code::kInvalidArgument);
   CHECK(refused.error().message == "1001 resource names on one stream; at most 1000 are allowed");
+}
+
+TEST_CASE("the names of one stream have a bound in bytes") {
+  Client client;
+  DiscoveryRequest request;
+  request.add_resource_names(std::string(kMaxSecretNameBytes, 'x'));
+
+  CHECK(client.session.on_request(request));
+  request.add_resource_names("y");
+  auto refused = client.session.on_request(request);
+
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().message ==
+        "131073 bytes of resource names on one stream; at most 131072 are allowed");
+}
+
+TEST_CASE("the first name that is not served is told with the cause") {
+  Client client;
+  WorkloadUpdate world = make_update(client.ca, {make_entry("web")});
+  client.update(world);
+  CHECK_FALSE(client.session.ledger().absent());
+
+  client.ask({"default", "kubernetes://x", "z"});
+  client.next();
+
+  REQUIRE(client.session.ledger().absent());
+  CHECK(client.session.ledger().absent()->name == "kubernetes://x");
+  CHECK(client.session.ledger().absent()->why ==
+        "it is no identity of this caller and no trust domain that it may know");
+}
+
+TEST_CASE("a session waits as long as something that it asked for is on its way") {
+  Client client;
+  auto waits = [&] { return client.session.ledger().waits(); };
+  WorkloadUpdate world = make_update(client.ca, {make_entry("web")});
+  WorkloadUpdate early = world;
+  early.svids.clear();
+  early.settled = false;
+  CHECK(waits());
+
+  client.update(early);
+  CHECK_FALSE(waits());
+  client.ask({"unknown", "ROOTCA"});
+  CHECK_FALSE(waits());
+  client.ask({"unknown", "default"});
+  CHECK(waits());
+  client.ask({"*"});
+  CHECK(waits());
+  client.update(world);
+  CHECK_FALSE(waits());
+  client.ask({"file-root:/a"});
+  CHECK(waits());
 }
 
 TEST_CASE("names may change before the first answer") {
