@@ -8,6 +8,7 @@
 #include "agent/config_entry.h"
 #include "agent/config_federation.h"
 #include "agent/config_limits.h"
+#include "agent/config_sds.h"
 #include "agent/config_text.h"
 #include "agent/yaml_decoder.h"
 
@@ -88,6 +89,21 @@ expected<void> check_apart(const fs::path& path, const Config& config) {
                             path.string(), shared.string()));
 }
 
+// No grant of files may reach our own keys.
+expected<void> check_grants(const Config& config) {
+  for (const Entry& entry : config.entries) {
+    for (const fs::path& granted : entry.files) {
+      bool holds_state =
+          is_within(config.state_dir, granted) || is_within(granted, config.state_dir);
+      bool holds_key = config.ca_key_file && is_within(*config.ca_key_file, granted);
+      if (!holds_state && !holds_key) continue;
+      return refuse(fmt::format("files of {} must not reach {}: {}", entry.id,
+                                holds_key ? "ca.local.key_file" : "state_dir", granted.string()));
+    }
+  }
+  return {};
+}
+
 Config decode(const YamlValue& root) {
   YamlMapping top(root);
   std::optional<TrustDomain> trust_domain;
@@ -115,8 +131,10 @@ Config decode(const YamlValue& root) {
     }
     config.entries = decode_entries(*list, trust_domain, federated, default_ttl);
     number_entries(config.entries);
+    if (auto apart = check_grants(config); !apart) list->refuse(apart.error().message);
   }
   decode_rotation(top.mapping("rotation"), config.rotation);
+  decode_sds(top.mapping("sds"), config.sds);
   decode_limits(top.mapping("limits"), config.limits);
   decode_log(top.mapping("log"), config);
   return config;

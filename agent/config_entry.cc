@@ -5,6 +5,7 @@
 #include <map>
 
 #include "agent/base/log.h"
+#include "agent/config_sds.h"
 #include "agent/config_text.h"
 
 namespace nodepilot {
@@ -182,6 +183,10 @@ std::optional<Entry> decode_entry(const YamlValue& value,
   if (auto list = identity.find("federates_with")) {
     federates_with = decode_federates_with(*list, trust_domain, federated);
   }
+  std::vector<std::filesystem::path> files;
+  if (auto list = identity.find("files")) files = decode_files(*list);
+  PeerRules peers;
+  if (auto list = identity.find("peers")) peers = decode_peers(*list);
   if (!id || match.empty()) return std::nullopt;
   return Entry{.id = "",
                .spiffe_id = *id,
@@ -190,7 +195,9 @@ std::optional<Entry> decode_entry(const YamlValue& value,
                .jwt_ttl = jwt_ttl,
                .dns_names = std::move(dns_names),
                .hint = std::move(hint),
-               .federates_with = std::move(federates_with)};
+               .federates_with = std::move(federates_with),
+               .files = std::move(files),
+               .peers = std::move(peers)};
 }
 
 }  // namespace

@@ -42,6 +42,12 @@ federation:
     endpoint_spiffe_id: spiffe://other.example/endpoint
     bundle_file: /etc/nodepilot/other.example.json
 rotation: { at: 0.6, jitter: 0.2, max_in_flight: 3 }
+sds:
+  validation: trusted_ca
+  system_roots: false
+  default_svid_name: mine
+  default_bundle_name: ours
+  default_all_bundles_name: "null"
 limits: { connections: 100, header_bytes: 32KiB, buffered_bytes: 2097152, preface_timeout: 3s }
 log: { level: debug, format: json }
 )";
@@ -83,6 +89,11 @@ TEST_CASE("a file that sets everything is read as written") {
   CHECK(config->rotation.policy.at == 0.6);
   CHECK(config->rotation.policy.jitter == 0.2);
   CHECK(config->rotation.max_in_flight == 3);
+  CHECK(config->sds.form == TrustForm::kTrustedCa);
+  CHECK_FALSE(config->sds.system_roots);
+  CHECK(config->sds.default_identity == "mine");
+  CHECK(config->sds.own_roots == "ours");
+  CHECK(config->sds.all_roots == "null");
   CHECK(config->limits.connections == 100);
   CHECK(config->limits.header_bytes == 32768);
   CHECK(config->limits.buffered_bytes == 2097152);
@@ -126,6 +137,13 @@ TEST_CASE("what is left out has its default") {
   CHECK_FALSE(config->ca_certificate_file);
   CHECK(config->entries[0].ttl == 1h);
   CHECK(config->rotation.policy.at == 0.5);
+  CHECK(config->sds.form == TrustForm::kSpiffeValidator);
+  CHECK(config->sds.system_roots);
+  CHECK(config->sds.default_identity == "default");
+  CHECK(config->sds.own_roots == "ROOTCA");
+  CHECK(config->sds.all_roots == "ALL");
+  CHECK(config->entries[0].files.empty());
+  CHECK(config->entries[0].peers.empty());
   CHECK(config->limits.connections == 8192);
   CHECK(config->log_level == log::Level::kInfo);
 }
