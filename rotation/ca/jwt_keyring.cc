@@ -64,8 +64,10 @@ expected<std::vector<JwtKeyring::Key>> JwtKeyring::parse_keys(std::string_view j
         !item.contains("signs_from")) {
       return refuse("a key is not an object of private_key and signs_from");
     }
-    keys.push_back(
-        {TRY(parse_private_key(item["private_key"])), TRY(parse_start(item["signs_from"]))});
+    // One by one: a return out of braces would leak what stands before it in them.
+    auto key = TRY(parse_private_key(item["private_key"]));
+    Time signs_from = TRY(parse_start(item["signs_from"]));
+    keys.push_back({std::move(key), signs_from});
   }
   return keys;
 }
