@@ -49,6 +49,7 @@ class Call {
   virtual ~Call() = default;
 
   virtual std::shared_ptr<const Peer> peer() const = 0;
+  // What the client sent with the call. Only for Method::open: it is not kept.
   virtual const Metadata& metadata() const = 0;
 
   // Sends a message. If an earlier one still waits for the client to read, this replaces it:

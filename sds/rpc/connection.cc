@@ -166,7 +166,7 @@ Stream* Connection::find(std::int32_t stream) {
 }
 
 void Connection::on_headers_begin(bool request) {
-  head_.emplace(context_->limits.header_bytes);
+  head_ = std::make_unique<RequestHead>(context_->limits.header_bytes);
   if (request) charge();
 }
 
@@ -175,10 +175,9 @@ bool Connection::on_header(std::string_view name, std::string_view value) {
 }
 
 void Connection::on_request(std::int32_t stream) {
-  RequestHead head = std::move(*head_);
-  head_.reset();
+  auto head = std::move(head_);
   if (fate_ != Fate::kServing) return;
-  if (same_peer()) begin_call(stream, head);
+  if (same_peer()) begin_call(stream, *head);
 }
 
 void Connection::begin_call(std::int32_t stream, RequestHead& head) {

@@ -112,7 +112,7 @@ class Connection : public std::enable_shared_from_this<Connection>, private Http
   Admission::Ticket ticket_;
   Http2Session session_;
   std::map<std::int32_t, std::unique_ptr<Stream>> streams_;
-  std::optional<RequestHead> head_;  // of the header block that is coming in
+  std::unique_ptr<RequestHead> head_;  // of the header block that is coming in
   std::vector<std::int32_t> finished_;
   FrameBoundary boundary_;
   FloodGuard flood_guard_;

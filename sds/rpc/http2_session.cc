@@ -6,7 +6,7 @@
 #include <new>
 #include <vector>
 
-#include "sds/rpc/wiping_memory.h"
+#include "sds/rpc/session_memory.h"
 
 namespace nodepilot {
 namespace {
@@ -183,10 +183,11 @@ void Http2Session::Delete::operator()(nghttp2_session* session) const {
   nghttp2_session_del(session);
 }
 
-Http2Session::Http2Session(Events& events, const Limits& limits) : events_(events) {
+Http2Session::Http2Session(Events& events, const Limits& limits)
+    : events_(events), memory_(std::make_unique<SessionMemory>()) {
   auto callbacks = Callbacks::make();
   Option option = make_options(limits);
-  nghttp2_mem memory = wiping_memory();
+  nghttp2_mem memory = memory_->functions();
   nghttp2_session* made = nullptr;
   if (nghttp2_session_server_new3(&made, callbacks.get(), this, option.get(), &memory) != 0) {
     throw std::bad_alloc();

@@ -18,6 +18,8 @@ struct nghttp2_session;
 
 namespace nodepilot {
 
+class SessionMemory;
+
 // A reply's next piece of body.
 struct Body {
   enum class State {
@@ -103,6 +105,7 @@ class Http2Session {
   OutputQueue* output_ = nullptr;  // only within pull()
   std::size_t enough_ = 0;
   bool out_of_memory_ = false;
+  std::unique_ptr<SessionMemory> memory_;  // outlives the session
   std::unique_ptr<nghttp2_session, Delete> session_;
 };
 

@@ -41,7 +41,7 @@ std::vector<std::int32_t> OutputQueue::consume(std::size_t bytes) {
     segments_[first_].length -= bytes;
   }
   if (size_ == 0) {
-    segments_ = {};  // an idle connection keeps no buffer
+    segments_ = std::vector<Segment>();  // an idle connection keeps no buffer
     first_ = 0;
   }
   return finished;

@@ -12,7 +12,6 @@ Stream::Stream(Connection& connection, std::int32_t id, const Method& method, Re
     : connection_(connection),
       id_(id),
       method_(method),
-      head_bytes_(head.held()),
       metadata_(head.take_metadata()),
       reader_(method.max_request_bytes) {}
 
@@ -21,6 +20,7 @@ void Stream::open(std::optional<std::chrono::nanoseconds> timeout) {
     deadline_ = connection_.make_deadline(id_, *timeout);
   }
   handler_ = method_.open(*this);
+  metadata_ = {};
   if (!handler_) finish(Status(Code::kInternal, "the method has no handler"));
 }
 
@@ -124,7 +124,7 @@ void Stream::write_body(std::size_t length, OutputQueue& output) {
 }
 
 std::size_t Stream::held() const {
-  std::size_t bytes = head_bytes_ + reader_.held();
+  std::size_t bytes = reader_.held();
   if (request_) bytes += request_->size();
   if (waiting_.bytes) bytes += waiting_.bytes->size();
   if (sending_.bytes) bytes += sending_.bytes->size();

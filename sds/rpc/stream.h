@@ -55,10 +55,9 @@ class Stream final : public Call {
   Connection& connection_;
   const std::int32_t id_;
   const Method& method_;
-  const std::size_t head_bytes_;
-  const Metadata metadata_;
 
   // In.
+  Metadata metadata_;  // until the handler is made
   MessageReader reader_;
   std::optional<std::string> request_;  // Requests::kOne: the message, until the half-close
   std::unique_ptr<boost::asio::steady_timer> deadline_;

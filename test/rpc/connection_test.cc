@@ -290,6 +290,24 @@ TEST_CASE("the handler sees the peer and the metadata") {
   CHECK(marks == std::vector<std::string>{"1"});
 }
 
+TEST_CASE("metadata is not kept for the life of a call") {
+  ServerRig rig;
+  std::size_t kept = 99;
+  rig.add({"/test.T/Late", Method::Requests::kOne, 16384, [&](Call& call) {
+             auto handler = std::make_unique<FunctionHandler>();
+             handler->message = [&](std::string_view) {
+               kept = call.metadata().fields.size();
+               call.finish(Status());
+             };
+             return handler;
+           }});
+  auto& client = rig.connect();
+
+  finish(rig, client, client.call("/test.T/Late", "", {{"mark", "1"}}));
+
+  CHECK(kept == 0);
+}
+
 // --- requests that are no good
 
 TEST_CASE("an unknown method is UNIMPLEMENTED, and the connection lives on") {
