@@ -70,6 +70,10 @@ void IdentityStore::unsubscribe(Subscription& subscription) {
   for (const EntryPtr& entry : subscription.entries_) {
     Slot& slot = slots_[entry->id];
     slot.subscribers.erase(&subscription);
+    if (auto taken = subscription.taken_.find(entry->id); taken != subscription.taken_.end()) {
+      --slot.streams;
+      slot.streams_current -= slot.has(taken->second);
+    }
     if (slot.subscribers.empty() && demand_) demand_->unwanted(entry);
   }
   changed();
@@ -201,13 +205,8 @@ EntryState IdentityStore::state(const std::string& entry_id) const {
   state.svid = slot.svid;
   state.failure = slot.failure;
   state.subscribers = slot.subscribers.size();
-  std::string serial = slot.svid ? slot.svid->leaf().serial() : "";
-  for (const Subscription* subscription : slot.subscribers) {
-    auto taken = subscription->taken_.find(entry_id);
-    if (taken == subscription->taken_.end()) continue;
-    ++state.streams;
-    if (slot.svid && taken->second == serial) ++state.streams_current;
-  }
+  state.streams = slot.streams;
+  state.streams_current = slot.streams_current;
   return state;
 }
 
@@ -265,6 +264,12 @@ void IdentityStore::hold(Slot& slot, SvidPtr svid) {
   if (slot.svid) by_expiry_.erase({slot.svid->validity().not_after, id});
   slot.svid = std::move(svid);
   if (slot.svid) by_expiry_.emplace(slot.svid->validity().not_after, id);
+  slot.serial = slot.svid ? slot.svid->leaf().serial() : "";
+  slot.streams_current = 0;
+  for (const Subscription* subscription : slot.subscribers) {
+    auto taken = subscription->taken_.find(id);
+    if (taken != subscription->taken_.end()) slot.streams_current += slot.has(taken->second);
+  }
 }
 
 void IdentityStore::changed() {
@@ -277,10 +282,17 @@ void IdentityStore::changed() {
 
 Subscription::~Subscription() { store_.unsubscribe(*this); }
 
-void Subscription::sent(const std::string& entry_id) { taken_.try_emplace(entry_id); }
+void Subscription::sent(const std::string& entry_id) {
+  if (taken_.try_emplace(entry_id).second) ++store_.slots_.at(entry_id).streams;
+}
 
 void Subscription::took(const std::string& entry_id, const std::string& serial) {
-  taken_[entry_id] = serial;
+  sent(entry_id);
+  IdentityStore::Slot& slot = store_.slots_.at(entry_id);
+  std::string& taken = taken_.at(entry_id);
+  slot.streams_current -= slot.has(taken);
+  taken = serial;
+  slot.streams_current += slot.has(taken);
   store_.changed();
 }
 

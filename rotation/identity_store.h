@@ -105,6 +105,12 @@ class IdentityStore {
     std::optional<Error> failure;
     bool tried = false;  // an issue has ended since it was wanted
     std::set<Subscription*> subscribers;
+    // Counted as they come: `rotate --wait` asks after each acknowledgement of thousands.
+    std::string serial;  // of `svid`
+    std::size_t streams = 0;
+    std::size_t streams_current = 0;
+
+    bool has(const std::string& taken) const { return svid && taken == serial; }
   };
 
   UpdatePtr make_update(const std::vector<EntryPtr>& entries) const;

@@ -494,6 +494,44 @@ TEST_CASE("streams count as current once they took the serial that is held") {
   CHECK(after.streams_current == 1);
 }
 
+TEST_CASE("streams that leave do not count, whatever they took") {
+  StoreRig rig;
+  rig.supply(0);
+  Watcher reader(rig.store, 0);
+  Watcher taker(rig.store, 0);
+  Watcher bystander(rig.store, 0);
+  reader.subscription->sent("e0");
+  taker.subscription->took("e0", taker.serial());
+  taker.subscription->took("e0", taker.serial());
+  bystander.subscription->took("e0", "another");
+
+  taker.leave();
+  EntryState without_taker = rig.store.state("e0");
+  reader.leave();
+  bystander.leave();
+  EntryState without_all = rig.store.state("e0");
+
+  CHECK(without_taker.streams == 2);
+  CHECK(without_taker.streams_current == 0);
+  CHECK(without_all.streams == 0);
+  CHECK(without_all.streams_current == 0);
+}
+
+TEST_CASE("a stream is current that took what the store came to hold only then") {
+  StoreRig rig;
+  rig.supply(0);
+  Watcher early(rig.store, 0);
+  SvidPtr next = rig.make_svid(0);
+  early.subscription->took("e0", next->leaf().serial());
+
+  EntryState before = rig.store.state("e0");
+  REQUIRE(rig.store.install("e0", next));
+  EntryState after = rig.store.state("e0");
+
+  CHECK(before.streams_current == 0);
+  CHECK(after.streams_current == 1);
+}
+
 TEST_CASE("listeners hear of installs, failures, acknowledgements and departures") {
   StoreRig rig;
   Watcher watcher(rig.store, 0);
