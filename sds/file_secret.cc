@@ -145,8 +145,9 @@ expected<FileSource> find_source(std::string_view name, const std::vector<EntryP
   if (tilde == std::string_view::npos) {
     return fail(Code::kInvalidArgument, "must be file-cert:CERTIFICATE~KEY");
   }
-  return FileSource{TRY(find_grant(name.substr(0, tilde), entries)),
-                    TRY(find_grant(name.substr(tilde + 1), entries))};
+  auto certificate = TRY(find_grant(name.substr(0, tilde), entries));
+  auto key = TRY(find_grant(name.substr(tilde + 1), entries));
+  return FileSource{std::move(certificate), std::move(key)};
 }
 
 expected<FileSecretPtr> read_secret(const FileSource& source, const FileSecretPtr& known,

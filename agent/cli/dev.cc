@@ -31,12 +31,8 @@ expected<Entry> parse_rule(const std::string& rule, const Config& config) {
     return fail(Code::kInvalidArgument,
                 "must be ID=SELECTOR[,SELECTOR], such as /web=unix:uid:1000");
   }
-  Entry entry{.id = "",
-              .spiffe_id = TRY(
-                  parse_identity_id(std::string_view(rule).substr(0, equals), config.trust_domain)),
-              .match = {},
-              .dns_names = {},
-              .hint = ""};
+  auto id = TRY(parse_identity_id(std::string_view(rule).substr(0, equals), config.trust_domain));
+  Entry entry{.id = "", .spiffe_id = std::move(id), .match = {}, .dns_names = {}, .hint = ""};
   std::string_view rest = std::string_view(rule).substr(equals + 1);
   while (true) {
     std::string_view selector = rest.substr(0, rest.find(','));

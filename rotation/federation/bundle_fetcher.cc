@@ -55,10 +55,9 @@ expected<std::string> HttpsBundleFetcher::fetch(const Federation& federation,
                                                 const std::shared_ptr<const TrustBundle>& anchors,
                                                 Time now) {
   auto deadline = std::chrono::steady_clock::now() + kTimeout;
-  HttpsRequest request{.url = federation.url,
-                       .server = TRY(identity_of(federation, anchors)),
-                       .now = now,
-                       .stop = stop_.get_token()};
+  auto server = TRY(identity_of(federation, anchors));
+  HttpsRequest request{
+      .url = federation.url, .server = std::move(server), .now = now, .stop = stop_.get_token()};
   for (int redirects = 0;; ++redirects) {
     request.timeout = std::chrono::floor<Duration>(deadline - std::chrono::steady_clock::now());
     auto reply = TRY(https_get(request));
