@@ -10,6 +10,7 @@
 #include "agent/admin.h"
 #include "agent/base/loop.h"
 #include "agent/base/workers.h"
+#include "agent/bundle_publisher.h"
 #include "agent/harden.h"
 #include "agent/systemd_notifier.h"
 #include "attest/unix_attestor.h"
@@ -92,7 +93,7 @@ class Daemon {
   expected<void> serve(const std::function<void()>& on_ready) {
     store_.set_demand(&rotator_);
     rotator_.start();
-    start_federating();
+    TRY(start_federation());
     public_ = TRY(Listener::open(loop_, options("public", config_.listen), public_methods()));
     admin_ =
         TRY(Listener::open(loop_, options("admin", config_.admin), admin_methods(admin_context())));
@@ -117,12 +118,16 @@ class Daemon {
     return {.path = socket.path, .mode = socket.mode, .limits = config_.limits, .name = name};
   }
 
-  void start_federating() {
+  expected<void> start_federation() {
     if (!config_.federations.empty()) {
       federating_.emplace(config_, loop_, clock_, store_);
     } else if (auto cleared = StoredBundles(config_.state_dir).open({}); !cleared) {
       log::warn("stored bundles not deleted", {{"error", cleared.error().message}});
     }
+    if (!config_.publication) return {};
+    publisher_ = TRY(BundlePublisher::start(loop_, clock_, file_workers_, store_,
+                                            *config_.publication, config_.state_dir));
+    return {};
   }
 
   Methods public_methods() {
@@ -171,6 +176,7 @@ class Daemon {
   Rotator rotator_;
   JwtSvidCache jwt_svids_;
   std::optional<Federating> federating_;
+  std::unique_ptr<BundlePublisher> publisher_;
   CallerIdentifier callers_;
   SecretFiles secret_files_;
   SystemdNotifier notifier_;

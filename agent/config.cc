@@ -89,16 +89,29 @@ expected<void> check_apart(const fs::path& path, const Config& config) {
                             path.string(), shared.string()));
 }
 
+template <class Profile>
+const Profile* publication_as(const Config& config) {
+  return config.publication ? std::get_if<Profile>(&config.publication->profile) : nullptr;
+}
+
+// The key of ours that lies within reach of a grant of `directory`; null if there is none.
+const char* key_within(const fs::path& directory, const Config& config) {
+  if (config.ca_key_file && is_within(*config.ca_key_file, directory)) return "ca.local.key_file";
+  const auto* files = publication_as<CertificateFiles>(config);
+  if (files && is_within(files->key_file, directory)) return "bundle_endpoint.key_file";
+  bool meets_state =
+      is_within(config.state_dir, directory) || is_within(directory, config.state_dir);
+  return meets_state ? "state_dir" : nullptr;
+}
+
 // No grant of files may reach our own keys.
 expected<void> check_grants(const Config& config) {
   for (const Entry& entry : config.entries) {
     for (const fs::path& granted : entry.files) {
-      bool holds_state =
-          is_within(config.state_dir, granted) || is_within(granted, config.state_dir);
-      bool holds_key = config.ca_key_file && is_within(*config.ca_key_file, granted);
-      if (!holds_state && !holds_key) continue;
-      return refuse(fmt::format("files of {} must not reach {}: {}", entry.id,
-                                holds_key ? "ca.local.key_file" : "state_dir", granted.string()));
+      if (const char* key = key_within(granted, config)) {
+        return refuse(
+            fmt::format("files of {} must not reach {}: {}", entry.id, key, granted.string()));
+      }
     }
   }
   return {};
@@ -124,12 +137,18 @@ Config decode(const YamlValue& root) {
   if (auto list = top.find("federation")) {
     config.federations = decode_federations(*list, trust_domain);
   }
+  if (auto section = top.find("bundle_endpoint")) {
+    config.publication = decode_bundle_endpoint(*section, trust_domain);
+  }
   if (auto list = top.require("identities")) {
     std::vector<TrustDomain> federated;
     for (const Federation& federation : config.federations) {
       federated.push_back(federation.trust_domain);
     }
     config.entries = decode_entries(*list, trust_domain, federated, default_ttl);
+    if (const auto* id = publication_as<SpiffeId>(config)) {
+      config.entries.push_back(endpoint_entry(*id, default_ttl));
+    }
     number_entries(config.entries);
     if (auto apart = check_grants(config); !apart) list->refuse(apart.error().message);
   }

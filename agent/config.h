@@ -10,6 +10,7 @@
 
 #include "agent/base/entry.h"
 #include "agent/base/log.h"
+#include "agent/publication.h"
 #include "rotation/ca/local_ca.h"
 #include "rotation/federation/federation.h"
 #include "rotation/rotator.h"
@@ -33,6 +34,7 @@ struct Config {
   std::optional<std::filesystem::path> ca_key_file{};
   std::vector<Entry> entries{};
   std::vector<Federation> federations{};
+  std::optional<Publication> publication{};
   Rotator::Options rotation{};
   SecretOptions sds{};
   Limits limits{};

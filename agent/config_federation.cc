@@ -3,12 +3,14 @@
 #include <algorithm>
 
 #include "agent/base/log.h"
+#include "agent/config_entry.h"
 #include "agent/config_text.h"
 
 namespace nodepilot {
 namespace {
 
 constexpr std::size_t kMaxFederations = 100;
+constexpr std::chrono::seconds kDefaultRefreshHint = std::chrono::minutes(5);
 
 enum class Profile { kHttpsWeb, kHttpsSpiffe };
 
@@ -92,6 +94,61 @@ void check_endpoint(const YamlValue& item, const Federation& federation,
               ", which is neither our trust domain nor one of those federated with");
 }
 
+struct Listen {
+  std::string address;
+  std::uint16_t port = 0;
+};
+
+expected<Listen> parse_listen(std::string_view text) {
+  // An https URL knows how addresses and ports are written.
+  auto url = Url::parse("https://" + std::string(text));
+  bool is_complete =
+      url && url->host_is_address() && text.ends_with(':' + std::to_string(url->port()));
+  if (is_complete && url->str().size() == text.size() + 8 && url->target() == "/") {
+    return Listen{url->host(), url->port()};
+  }
+  return fail(Code::kInvalidArgument,
+              "must be an IP address and a port, such as 0.0.0.0:8443 or [::]:8443, got " +
+                  quote(text.substr(0, 80)));
+}
+
+expected<std::string> parse_url_path(std::string_view text) {
+  auto url = Url::parse("https://h" + std::string(text));
+  bool is_path = url && text.starts_with('/') && text.find('?') == std::string_view::npos;
+  if (is_path) return std::string(text);
+  return fail(Code::kInvalidArgument,
+              "must be a URL's path such as / or /bundle, got " + quote(text.substr(0, 80)));
+}
+
+expected<std::chrono::seconds> parse_refresh_hint(std::string_view text) {
+  auto hint = TRY(parse_duration(text, std::chrono::seconds(1), std::chrono::hours(24)));
+  return std::chrono::ceil<std::chrono::seconds>(hint);
+}
+
+std::optional<CertificateFiles> decode_certificate_files(YamlMapping& section) {
+  std::optional<std::filesystem::path> certificate;
+  std::optional<std::filesystem::path> key;
+  if (auto file = section.require("certificate_file")) file->read(certificate, parse_path);
+  if (auto file = section.require("key_file")) file->read(key, parse_path);
+  if (section.find("spiffe_id")) {
+    section.refuse("spiffe_id", "is for the profile https_spiffe only");
+  }
+  if (!certificate || !key) return std::nullopt;
+  return CertificateFiles{*certificate, *key};
+}
+
+std::optional<SpiffeId> decode_spiffe_id(YamlMapping& section,
+                                         const std::optional<TrustDomain>& own) {
+  std::optional<SpiffeId> id;
+  if (auto text = section.require("spiffe_id")) {
+    text->read(id, [&](std::string_view t) { return parse_identity_id(t, own); });
+  }
+  for (const char* key : {"certificate_file", "key_file"}) {
+    if (section.find(key)) section.refuse(key, "is for the profile https_web only");
+  }
+  return id;
+}
+
 }  // namespace
 
 std::vector<Federation> decode_federations(const YamlValue& list,
@@ -116,6 +173,26 @@ std::vector<Federation> decode_federations(const YamlValue& list,
                 std::to_string(federations.size()));
   }
   return federations;
+}
+
+std::optional<Publication> decode_bundle_endpoint(const YamlValue& value,
+                                                  const std::optional<TrustDomain>& own) {
+  YamlMapping section(value);
+  std::optional<Listen> listen;
+  if (auto text = section.require("listen")) text->read(listen, parse_listen);
+  std::string path = "/";
+  section.read("path", path, parse_url_path);
+  std::chrono::seconds refresh_hint = kDefaultRefreshHint;
+  section.read("refresh_hint", refresh_hint, parse_refresh_hint);
+  std::optional<Profile> profile;
+  if (auto text = section.require("profile")) text->read(profile, parse_profile);
+  std::optional<std::variant<CertificateFiles, SpiffeId>> certificate;
+  if (profile == Profile::kHttpsWeb) certificate = decode_certificate_files(section);
+  if (profile == Profile::kHttpsSpiffe) certificate = decode_spiffe_id(section, own);
+  // Of an unknown profile these keys are at least known.
+  for (const char* key : {"certificate_file", "key_file", "spiffe_id"}) section.find(key);
+  if (!listen || !certificate) return std::nullopt;
+  return Publication{listen->address, listen->port, *certificate, path, refresh_hint};
 }
 
 }  // namespace nodepilot

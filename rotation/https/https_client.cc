@@ -3,6 +3,7 @@
 // Boost 1.74's asio uses std::exchange without including it.
 #include <utility>
 //
+#include <fcntl.h>
 #include <fmt/format.h>
 
 #include <boost/asio/io_context.hpp>
@@ -96,6 +97,8 @@ expected<void> Exchange::connect() {
     auto now = std::chrono::steady_clock::now();
     auto share = (deadline_ - now) / (addresses.size() - i);
     stream_.emplace(io_, *context_);
+    stream_->next_layer().open(addresses[i].protocol());
+    ::fcntl(stream_->next_layer().native_handle(), F_SETFD, FD_CLOEXEC);
     connected = step("connect", now + share, [&](const Done& done) {
       stream_->next_layer().async_connect(addresses[i], done);
     });

@@ -136,5 +136,93 @@ TEST_CASE("at most 100 trust domains are federated with") {
         "a.yaml:2:3: federation: must hold at most 100 trust domains, got 101\n");
 }
 
+// A file with one identity and `section` as bundle_endpoint.
+tl::expected<Config, ConfigErrors> read_endpoint(const std::string& section) {
+  return parse_config("bundle_endpoint: { " + section +
+                          " }\n"
+                          "trust_domain: example.org\n"
+                          "identities: [{ id: /web, match: [\"unix:uid:1\"] }]\n",
+                      "a.yaml");
+}
+
+std::string endpoint_errors(const std::string& section) {
+  auto config = read_endpoint(section);
+  if (config) return "";
+  std::string all;
+  for (const ConfigError& error : config.error()) all += error.str() + "\n";
+  return all;
+}
+
+TEST_CASE("a bundle endpoint of each profile is read as written") {
+  auto web = read_endpoint(
+      "listen: \"[::]:8443\", profile: https_web, certificate_file: /c.pem, key_file: /k.pem, "
+      "path: /bundle, refresh_hint: 1m");
+  auto spiffe = read_endpoint("listen: 0.0.0.0:443, profile: https_spiffe, spiffe_id: /endpoint");
+
+  REQUIRE(web);
+  REQUIRE(web->publication);
+  CHECK(web->publication->address == "::");
+  CHECK(web->publication->port == 8443);
+  CHECK(web->publication->path == "/bundle");
+  CHECK(web->publication->refresh_hint == std::chrono::seconds(60));
+  const auto& files = std::get<CertificateFiles>(web->publication->profile);
+  CHECK(files.certificate_file == "/c.pem");
+  CHECK(files.key_file == "/k.pem");
+  CHECK(web->entries.size() == 1);
+  REQUIRE(spiffe);
+  CHECK(spiffe->publication->address == "0.0.0.0");
+  CHECK(spiffe->publication->port == 443);
+  CHECK(spiffe->publication->path == "/");
+  CHECK(spiffe->publication->refresh_hint == std::chrono::minutes(5));
+  CHECK(std::get<SpiffeId>(spiffe->publication->profile).str() == "spiffe://example.org/endpoint");
+}
+
+TEST_CASE("the endpoint's SVID is an identity that no caller gets") {
+  auto config = read_endpoint("listen: 0.0.0.0:443, profile: https_spiffe, spiffe_id: /web");
+
+  REQUIRE(config);
+  REQUIRE(config->entries.size() == 2);
+  CHECK(config->entries[1].id == "spiffe://example.org/web#2");
+  CHECK(config->entries[1].match == endpoint_selectors());
+}
+
+TEST_CASE("a bundle endpoint is off by default, and nothing of it is inferred") {
+  CHECK_FALSE(read("  []\n")->publication);
+  CHECK(endpoint_errors("") ==
+        "a.yaml:1:18: bundle_endpoint: key \"listen\" is missing\n"
+        "a.yaml:1:18: bundle_endpoint: key \"profile\" is missing\n");
+  CHECK(endpoint_errors("listen: 0.0.0.0:1, profile: https_web") ==
+        "a.yaml:1:18: bundle_endpoint: key \"certificate_file\" is missing\n"
+        "a.yaml:1:18: bundle_endpoint: key \"key_file\" is missing\n");
+  CHECK(endpoint_errors("listen: 0.0.0.0:1, profile: https_spiffe") ==
+        "a.yaml:1:18: bundle_endpoint: key \"spiffe_id\" is missing\n");
+  CHECK(endpoint_errors("listen: 0.0.0.0:1, profile: https_spiffe, spiffe_id: /e, key_file: /k") ==
+        "a.yaml:1:87: bundle_endpoint.key_file: is for the profile https_web only\n");
+  CHECK(endpoint_errors("listen: 0.0.0.0:1, profile: https_web, certificate_file: /c, key_file: "
+                        "/k, spiffe_id: /e") ==
+        "a.yaml:1:106: bundle_endpoint.spiffe_id: is for the profile https_spiffe only\n");
+}
+
+TEST_CASE("a bundle endpoint's values are checked") {
+  const std::string rest = ", profile: https_spiffe, spiffe_id: /e";
+  for (const char* listen : {"localhost:1", "0.0.0.0", "\":1\"", "0.0.0.0:0", "0.0.0.0:70000",
+                             "\"::1:443\"", "0.0.0.0:1/", "\"[::1]\""}) {
+    CAPTURE(listen);
+    CHECK(endpoint_errors(std::string("listen: ") + listen + rest)
+              .find("must be an IP address and a port, such as 0.0.0.0:8443 or [::]:8443, got ") !=
+          std::string::npos);
+  }
+  for (const char* path : {"bundle", "\"\"", "\"/a b\"", "\"/a?b\"", "\"/a#b\""}) {
+    CAPTURE(path);
+    CHECK(endpoint_errors("listen: 0.0.0.0:1" + rest + ", path: " + path)
+              .find("must be a URL's path such as / or /bundle, got ") != std::string::npos);
+  }
+  CHECK(endpoint_errors("listen: 0.0.0.0:1" + rest + ", refresh_hint: 25h") ==
+        "a.yaml:1:91: bundle_endpoint.refresh_hint: must be between 1s and 1d, got \"25h\"\n");
+  CHECK(endpoint_errors("listen: 0.0.0.0:1, profile: https_spiffe, spiffe_id: spiffe://b.org/e") ==
+        "a.yaml:1:73: bundle_endpoint.spiffe_id: must be of the trust domain \"example.org\", got "
+        "\"spiffe://b.org/e\"\n");
+}
+
 }  // namespace
 }  // namespace nodepilot

@@ -86,7 +86,10 @@ TEST_CASE("files are granted by directories") {
 TEST_CASE("no grant of files reaches the keys of the agent") {
   const std::string own =
       "state_dir: /srv/np/state\n"
-      "ca: { local: { certificate_file: /etc/ca/a.pem, key_file: /etc/ca/a.key } }\n";
+      "ca: { local: { certificate_file: /etc/ca/a.pem, key_file: /etc/ca/a.key } }\n"
+      "bundle_endpoint: { listen: 0.0.0.0:443, profile: https_web, certificate_file: "
+      "/etc/web/a.pem,"
+      " key_file: /etc/web/a.key }\n";
   auto errors = [&](const std::string& directory) {
     return errors_of(with("files: [" + directory + "]", own));
   };
@@ -102,6 +105,9 @@ TEST_CASE("no grant of files reaches the keys of the agent") {
           "reach ca.local.key_file: " +
               std::string(directory) + "\n");
   }
+  CHECK(errors("/etc/web") ==
+        "a.yaml:3:3: identities: files of spiffe://example.org/web must not reach "
+        "bundle_endpoint.key_file: /etc/web\n");
   CHECK(errors("/srv/np/states").empty());
   CHECK(errors("/etc/ca-certificates").empty());
 }
