@@ -57,14 +57,14 @@ def _sds(name):
                 "retry_back_off": {"base_interval": "0.1s", "max_interval": "1s"}}}}]}}}
 
 
-def _common_tls(peer_id):
-    """Our own certificate; the peer must chain to the agent's roots and be exactly `peer_id`."""
+def _common_tls(peer_id, roots):
+    """Our own certificate; the peer must be valid by the context `roots` and be exactly `peer_id`."""
     return {"tls_params": {"tls_minimum_protocol_version": "TLSv1_3", "tls_maximum_protocol_version": "TLSv1_3"},
             "tls_certificate_sds_secret_configs": [_sds("default")],
             "combined_validation_context": {
                 "default_validation_context": {"match_typed_subject_alt_names": [
                     {"san_type": "URI", "matcher": {"exact": peer_id}}]},
-                "validation_context_sds_secret_config": _sds("ROOTCA")}}
+                "validation_context_sds_secret_config": _sds(roots)}}
 
 
 def _listener(prefix, cluster, headers, **chain):
@@ -85,10 +85,10 @@ def _bootstrap(name, listener, clusters):
             "static_resources": {"listeners": [listener], "clusters": clusters}}
 
 
-def server_config(agent_socket, client_id, app_port):
+def server_config(agent_socket, client_id, app_port, roots):
     tls = {"@type": TYPE + "extensions.transport_sockets.tls.v3.DownstreamTlsContext",
            "require_client_certificate": True, "disable_stateless_session_resumption": True,
-           "disable_stateful_session_resumption": True, "common_tls_context": _common_tls(client_id)}
+           "disable_stateful_session_resumption": True, "common_tls_context": _common_tls(client_id, roots)}
     listener = _listener("server", "app",
                          {"x-client-id": "%DOWNSTREAM_PEER_URI_SAN%", "x-client-serial": "%DOWNSTREAM_PEER_SERIAL%"},
                          transport_socket={"name": "envoy.transport_sockets.tls", "typed_config": tls})
@@ -96,9 +96,9 @@ def server_config(agent_socket, client_id, app_port):
     return _bootstrap("server", listener, [app, agent_cluster(agent_socket)])
 
 
-def client_config(agent_socket, server_id, server_port, requests_per_connection):
+def client_config(agent_socket, server_id, server_port, requests_per_connection, roots):
     tls = {"@type": TYPE + "extensions.transport_sockets.tls.v3.UpstreamTlsContext",
-           "max_session_keys": 0, "common_tls_context": _common_tls(server_id)}
+           "max_session_keys": 0, "common_tls_context": _common_tls(server_id, roots)}
     # Few requests on each connection: handshakes, and so certificates in use, never pause.
     protocol = {"explicit_http_config": {"http_protocol_options": {}},
                 "common_http_protocol_options": {"max_requests_per_connection": requests_per_connection}}
@@ -160,15 +160,18 @@ class Envoy:
 
 
 class MutualTls:
-    """client Envoy (plain HTTP in) -> mutual TLS -> server Envoy -> app."""
+    """client Envoy (plain HTTP in) -> mutual TLS -> server Envoy -> app. Both have the agent at `agent_socket`, but
+    for the client if it is given one of its own."""
 
     def __init__(self, envoys, folder, agent_socket, app_port, web_id, client_id, *, uids=(None, None),
-                 expected_web=None, expected_client=None, requests_per_connection=5):
+                 expected_web=None, expected_client=None, requests_per_connection=5, client_socket=None,
+                 roots="ROOTCA"):
         server_binary, client_binary = envoys
         self.parts = []
-        server = server_config(agent_socket, expected_client or client_id, app_port)
+        server = server_config(agent_socket, expected_client or client_id, app_port, roots)
         self.server = self._run(Envoy(server_binary, folder, server, uids[0]))
-        client = client_config(agent_socket, expected_web or web_id, self.server.port(), requests_per_connection)
+        client = client_config(client_socket or agent_socket, expected_web or web_id, self.server.port(),
+                               requests_per_connection, roots)
         self.client = self._run(Envoy(client_binary, folder, client, uids[1]))
 
     def _run(self, envoy):

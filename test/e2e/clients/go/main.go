@@ -1,5 +1,5 @@
 // A workload that holds its identity with go-spiffe: prints one JSON line for every update and
-// error. Usage: go-client ADDRESS watch|source|tokens
+// error. Usage: go-client ADDRESS watch|source|tokens|federate
 package main
 
 import (
@@ -10,9 +10,10 @@ import (
 )
 
 var modes = map[string]func(ctx context.Context, address string) error{
-	"watch":  watch,
-	"source": holdSource,
-	"tokens": holdTokens,
+	"watch":    watch,
+	"source":   holdSource,
+	"tokens":   holdTokens,
+	"federate": federate,
 }
 
 type line map[string]interface{}
