@@ -44,6 +44,19 @@ void fill_identity(const AdminContext& context, const EntryState& held, pb::Iden
   if (held.failure) out.set_last_error(held.failure->message);
 }
 
+void fill_federation(const FederationStatus& status, pb::FederationStatus& out) {
+  out.set_trust_domain(status.trust_domain.name());
+  out.set_url(status.url);
+  out.set_has_bundle(status.has_bundle);
+  if (status.sequence) out.set_sequence(*status.sequence);
+  if (status.last_success) out.set_last_success_at(to_unix(*status.last_success));
+  if (status.next_poll) out.set_next_poll_at(to_unix(*status.next_poll));
+  out.set_failures(status.failures);
+  out.set_polls(status.polls);
+  out.set_failed_polls(status.failed_polls);
+  if (status.last_error) out.set_last_error(status.last_error->message);
+}
+
 pb::GetStatusResponse status(const AdminContext& context) {
   pb::GetStatusResponse out;
   out.set_version(NODEPILOT_VERSION);
@@ -66,6 +79,9 @@ pb::GetStatusResponse status(const AdminContext& context) {
   }
   for (const EntryPtr& entry : context.store.entries().all()) {
     fill_identity(context, context.store.state(entry->id), *out.add_identities());
+  }
+  for (const FederationStatus& federation : context.federations()) {
+    fill_federation(federation, *out.add_federations());
   }
   return out;
 }

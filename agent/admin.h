@@ -2,6 +2,7 @@
 #pragma once
 
 #include "agent/base/clock.h"
+#include "rotation/federation/federation_keeper.h"
 #include "rotation/identity_store.h"
 #include "rotation/rotator.h"
 #include "sds/rpc/call.h"
@@ -17,6 +18,7 @@ struct AdminContext {
   std::string ca_name;
   Time started_at;
   std::function<std::size_t()> connections;  // open on the public socket
+  std::function<std::vector<FederationStatus>()> federations;
 };
 
 // Thread: loop.

@@ -154,7 +154,12 @@ class Daemon {
             .trust_domain = config_.trust_domain.name(),
             .ca_name = ca_->name(),
             .started_at = clock_.now(),
-            .connections = [this] { return public_->connections(); }};
+            .connections = [this] { return public_->connections(); },
+            .federations =
+                [this] {
+                  return federating_ ? federating_->keeper.status()
+                                     : std::vector<FederationStatus>();
+                }};
   }
 
   void stop(int signal) {

@@ -113,6 +113,34 @@ std::string head(const pb::GetStatusResponse& status) {
   return text + "\n\n";
 }
 
+std::string poll_state(const pb::FederationStatus& federation) {
+  if (federation.failures() > 0) return "Failing";
+  return federation.last_success_at() == 0 ? "Waiting" : "Fresh";
+}
+
+// Empty without federations; the ones that fail come first.
+std::string federation_table(const pb::GetStatusResponse& status) {
+  if (status.federations().empty()) return "";
+  std::vector<const pb::FederationStatus*> sorted;
+  for (const auto& federation : status.federations()) sorted.push_back(&federation);
+  std::stable_partition(sorted.begin(), sorted.end(),
+                        [](const auto* federation) { return federation->failures() > 0; });
+  std::int64_t now = status.now();
+  std::vector<std::vector<std::string>> rows = {
+      {"FEDERATION", "STATE", "SEQUENCE", "LAST OK", "NEXT POLL", "LAST ERROR"}};
+  for (const pb::FederationStatus* federation : sorted) {
+    std::string held = federation->has_bundle() ? "none" : "no bundle";
+    std::string ok = time_until(federation->last_success_at(), now);
+    std::string next = time_until(now, std::max(federation->next_poll_at(), now));
+    rows.push_back({printable(federation->trust_domain()), poll_state(*federation),
+                    federation->has_sequence() ? std::to_string(federation->sequence()) : held,
+                    federation->last_success_at() == 0 ? "-" : ok + " ago",
+                    federation->next_poll_at() == 0 ? "now" : next,
+                    or_dash(federation->last_error())});
+  }
+  return "\n" + render_table(rows);
+}
+
 Json time_json(std::int64_t seconds) {
   return seconds == 0 ? Json(nullptr) : Json(to_rfc3339(from_unix(seconds)));
 }
@@ -132,6 +160,19 @@ Json identity_json(const pb::IdentityStatus& identity) {
           {"streams_current", identity.streams_current()},
           {"failures", identity.failures()},
           {"last_error", text_json(identity.last_error())}};
+}
+
+Json federation_json(const pb::FederationStatus& federation) {
+  return {{"trust_domain", federation.trust_domain()},
+          {"url", federation.url()},
+          {"has_bundle", federation.has_bundle()},
+          {"sequence", federation.has_sequence() ? Json(federation.sequence()) : Json(nullptr)},
+          {"last_success_at", time_json(federation.last_success_at())},
+          {"next_poll_at", time_json(federation.next_poll_at())},
+          {"failures", federation.failures()},
+          {"polls", federation.polls()},
+          {"failed_polls", federation.failed_polls()},
+          {"last_error", text_json(federation.last_error())}};
 }
 
 // Bytes that are no UTF-8 are replaced: dump() must not throw.
@@ -171,7 +212,7 @@ std::string status_table(const pb::GetStatusResponse& status) {
                     streams(identity->streams(), identity->streams_current()),
                     or_dash(identity->last_error())});
   }
-  return head(status) + render_table(rows);
+  return head(status) + render_table(rows) + federation_table(status);
 }
 
 std::string status_json(const pb::GetStatusResponse& status) {
@@ -183,6 +224,10 @@ std::string status_json(const pb::GetStatusResponse& status) {
   }
   Json identities = Json::array();
   for (const auto* identity : worst_first(status)) identities.push_back(identity_json(*identity));
+  Json federations = Json::array();
+  for (const auto& federation : status.federations()) {
+    federations.push_back(federation_json(federation));
+  }
   return dump({{"version", 1},
                {"agent_version", status.version()},
                {"trust_domain", status.trust_domain()},
@@ -195,7 +240,8 @@ std::string status_json(const pb::GetStatusResponse& status) {
                  {"last_success_at", time_json(status.ca().last_success_at())},
                  {"last_error", text_json(status.ca().last_error())}}},
                {"roots", roots},
-               {"identities", identities}});
+               {"identities", identities},
+               {"federations", federations}});
 }
 
 std::string rotation_text(const pb::RotateResponse& response, bool waited) {

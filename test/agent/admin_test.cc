@@ -26,13 +26,15 @@ struct AdminRig : Rig {
     return asked.read<pb::GetStatusResponse>();
   }
 
+  std::vector<FederationStatus> federations;
   Methods methods = admin_methods({.clock = clock,
                                    .store = store,
                                    .rotator = rotator,
                                    .trust_domain = "td",
                                    .ca_name = "fake",
                                    .started_at = clock.now(),
-                                   .connections = [] { return std::size_t{7}; }});
+                                   .connections = [] { return std::size_t{7}; },
+                                   .federations = [this] { return federations; }});
 };
 
 pb::RotateRequest ask(const std::string& id, Duration wait = Duration(0)) {
@@ -70,6 +72,34 @@ TEST_CASE("status tells why an identity is missing and how often it failed") {
   CHECK(status.identities(0).failures() == 1);
   CHECK_FALSE(status.identities(0).last_error().empty());
   CHECK(status.identities(0).last_error() == status.ca().last_error());
+}
+
+TEST_CASE("status tells how each federation fares") {
+  AdminRig rig(0);
+  rig.federations.push_back({.trust_domain = TrustDomain::parse("b.org").value(),
+                             .url = "https://b.org/",
+                             .has_bundle = true,
+                             .sequence = 7,
+                             .last_success = rig.clock.now(),
+                             .last_error = Error{Code::kUnavailable, "down"},
+                             .failures = 1,
+                             .polls = 3,
+                             .failed_polls = 2});
+
+  auto status = rig.status();
+
+  REQUIRE(status.federations_size() == 1);
+  const auto& federation = status.federations(0);
+  CHECK(federation.trust_domain() == "b.org");
+  CHECK(federation.url() == "https://b.org/");
+  CHECK(federation.has_bundle());
+  CHECK(federation.sequence() == 7);
+  CHECK(federation.last_success_at() == status.now());
+  CHECK(federation.next_poll_at() == 0);
+  CHECK(federation.failures() == 1);
+  CHECK(federation.polls() == 3);
+  CHECK(federation.failed_polls() == 2);
+  CHECK(federation.last_error() == "down");
 }
 
 TEST_CASE("a rotation answers with the old and the new serial") {

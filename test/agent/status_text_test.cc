@@ -81,6 +81,65 @@ TEST_CASE("identities in need come first, with what is known of their trouble") 
       "spiffe://example.org/idle  Idle     x509  -          -           -            0        -\n");
 }
 
+pb::FederationStatus& add_federation(pb::GetStatusResponse& status, const std::string& name) {
+  auto* federation = status.add_federations();
+  federation->set_trust_domain(name);
+  federation->set_url("https://" + name + "/");
+  return *federation;
+}
+
+TEST_CASE("federations have a table of their own, the failing first, and make no agent degraded") {
+  auto status = healthy();
+  auto& fresh = add_federation(status, "b.org");
+  fresh.set_has_bundle(true);
+  fresh.set_sequence(7);
+  fresh.set_last_success_at(kNow - 60);
+  fresh.set_next_poll_at(kNow + 240);
+  add_federation(status, "c.org");
+  auto& failing = add_federation(status, "d.org");
+  failing.set_has_bundle(true);
+  failing.set_next_poll_at(kNow + 30);
+  failing.set_failures(3);
+  failing.set_last_error("GET https://d.org/: status\n503");
+
+  std::string table = status_table(status);
+
+  CHECK(table.starts_with("AGENT   healthy"));
+  CHECK(table.substr(table.find("\nFEDERATION")) ==
+        "\nFEDERATION  STATE    SEQUENCE   LAST OK  NEXT POLL  LAST ERROR\n"
+        "d.org       Failing  none       -        30s        GET https://d.org/: status?503\n"
+        "b.org       Fresh    7          1m ago   4m         -\n"
+        "c.org       Waiting  no bundle  -        now        -\n");
+}
+
+TEST_CASE("the JSON tells all of a federation") {
+  auto status = healthy();
+  auto& failing = add_federation(status, "b.org");
+  failing.set_has_bundle(true);
+  failing.set_sequence(std::uint64_t{1} << 60);
+  failing.set_last_success_at(kNow - 60);
+  failing.set_failures(1);
+  failing.set_polls(9);
+  failing.set_failed_polls(2);
+  failing.set_last_error("down");
+  add_federation(status, "c.org");
+
+  auto json = nlohmann::json::parse(status_json(status));
+
+  CHECK(json["federations"][0] == nlohmann::json({{"trust_domain", "b.org"},
+                                                  {"url", "https://b.org/"},
+                                                  {"has_bundle", true},
+                                                  {"sequence", std::uint64_t{1} << 60},
+                                                  {"last_success_at", "2026-09-21T14:12:20Z"},
+                                                  {"next_poll_at", nullptr},
+                                                  {"failures", 1},
+                                                  {"polls", 9},
+                                                  {"failed_polls", 2},
+                                                  {"last_error", "down"}}));
+  CHECK(json["federations"][1]["sequence"] == nullptr);
+  CHECK(json["healthy"] == true);
+}
+
 TEST_CASE("an agent that has just started says so") {
   pb::GetStatusResponse status;
   status.set_now(kNow);
