@@ -30,9 +30,10 @@ def test_WA_01_the_jwt_profile_is_served(trusting):
     assert code(trusting.address, "FetchJWTBundles") == STATUS.OK
 
 
-@pytest.mark.parametrize("method, fields", [("FetchJWTSVID", {}), ("FetchJWTSVID", {"spiffe_id": spiffe_id("web")}),
-                                            ("ValidateJWTSVID", {"audience": "api"}), ("ValidateJWTSVID", {"svid": "x"})],
-                         ids=["no_audience", "only_an_id", "no_svid", "no_audience_to_check"])
+@pytest.mark.parametrize("method, fields", [
+    ("FetchJWTSVID", {}), ("FetchJWTSVID", {"spiffe_id": spiffe_id("web")}),
+    ("ValidateJWTSVID", {"audience": "api"}), ("ValidateJWTSVID", {"svid": "x"}),
+], ids=["no_audience", "only_an_id", "no_svid", "no_audience_to_check"])
 def test_WA_08_a_mandatory_field_left_empty_is_an_invalid_argument(trusting, method, fields):
     assert code(trusting.address, method, **fields) == STATUS.INVALID_ARGUMENT
 

@@ -66,8 +66,8 @@ def json_forms(token):
     flat = {"protected": header, "payload": payload, "signature": signature}
     general = {"payload": payload, "signatures": [{"protected": header, "signature": signature}]}
     return {"flattened": json.dumps(flat), "general": json.dumps(general), "five_parts": f"{token}.x.x",
-            "detached": f"{header}..{signature}", "two_parts": f"{header}.{payload}", "unsigned": f"{header}.{payload}.",
-            "newline": token + "\n", "bearer": f"Bearer {token}"}
+            "detached": f"{header}..{signature}", "two_parts": f"{header}.{payload}",
+            "unsigned": f"{header}.{payload}.", "newline": token + "\n", "bearer": f"Bearer {token}"}
 
 
 @pytest.mark.parametrize("form", ["flattened", "general", "five_parts", "detached", "two_parts", "unsigned", "newline",

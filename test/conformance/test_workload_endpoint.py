@@ -111,7 +111,8 @@ def test_WE_09_two_callers_of_one_socket_get_two_identities(make_agent, two_call
     agent = make_agent([identity("one", first), identity("two", second)]).start()
 
     def ids(run):
-        return [svid["spiffe_id"] for svid in json.loads(agent.command("fetch", "x509", "-o", "json", **run).stdout)["svids"]]
+        done = agent.command("fetch", "x509", "-o", "json", **run)
+        return [svid["spiffe_id"] for svid in json.loads(done.stdout)["svids"]]
 
     assert ids(run_first) == [spiffe_id("one")]
     assert ids(run_second) == [spiffe_id("two")]
