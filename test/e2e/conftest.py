@@ -4,10 +4,12 @@ import shutil
 import pytest
 
 from kit import clients, envoy, load
+from kit.agent import identity, spiffe_id
 from kit.process import IS_ROOT, install_copy
 from kit.setting import CLIENT_UID, NOBODY_UID, ROOT, WEB_UID, needs_root, parts  # noqa: F401 (some for the tests)
 
 pytest_plugins = ["kit.fixtures"]
+WEB, CLIENT = spiffe_id("web"), spiffe_id("client")
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +40,8 @@ def make_pair(request, envoys, app, folder):
         home = folder / f"envoys{len(pairs)}"
         home.mkdir(mode=0o755)
         request.node.logs += [(name, home / f"{name}.log") for name in ("server", "client")]
-        pair = envoy.MutualTls(envoys, home, agent.public, app.port, uids=(WEB_UID, CLIENT_UID), **options)
+        pair = envoy.MutualTls(envoys, home, agent.public, app.port, uids=(WEB_UID, CLIENT_UID),
+                               **{"web_id": WEB, "client_id": CLIENT, **options})
         pairs.append(pair)
         return pair
 
@@ -53,6 +56,19 @@ def selectors(envoys):
     if IS_ROOT:
         return [f"unix:uid:{WEB_UID}", f"unix:uid:{CLIENT_UID}"]
     return [f"unix:path:{path}" for path in envoys]
+
+
+@pytest.fixture
+def make_mesh(make_agent, make_pair, selectors):
+    """make_mesh(ttl, sections of the configuration, **options of the pair): (agent, pair), ready.
+    `web` and `client` are what their identities have besides."""
+    def make(ttl="1h", sections=None, web=None, client=None, **options):
+        for_web, for_client = selectors
+        identities = [identity("web", for_web, ttl=ttl, **(web or {})),
+                      identity("client", for_client, ttl=ttl, **(client or {}))]
+        agent = make_agent(identities, **(sections or {})).start()
+        return agent, make_pair(agent, **options)
+    return make
 
 
 @pytest.fixture(scope="session", params=["go-spiffe", "py-spiffe", "grpc-js"])

@@ -3,24 +3,10 @@ import signal
 
 import pytest
 
-from conftest import CLIENT_UID, WEB_UID
+from conftest import CLIENT, CLIENT_UID, WEB, WEB_UID
 from kit import load
 from kit.agent import identity, spiffe_id
 from kit.process import wait_until
-
-WEB, CLIENT = spiffe_id("web"), spiffe_id("client")
-IDS = {"web_id": WEB, "client_id": CLIENT}
-
-
-@pytest.fixture
-def make_mesh(make_agent, make_pair, selectors):
-    """make_mesh(ttl, sections of the configuration, **options of the pair): (agent, pair), ready."""
-    def make(ttl="1h", sections=None, **options):
-        web, client = selectors
-        identities = [identity("web", web, ttl=ttl), identity("client", client, ttl=ttl)]
-        agent = make_agent(identities, **(sections or {})).start()
-        return agent, make_pair(agent, **IDS, **options)
-    return make
 
 
 def test_each_side_sees_the_identity_of_the_other(make_mesh):
@@ -120,7 +106,7 @@ def test_rotate_tells_when_a_client_does_not_take_the_certificate(make_mesh):
 def test_an_envoy_gets_no_identity_but_its_own(make_agent, make_pair):
     agent = make_agent([identity("web", f"unix:uid:{WEB_UID}"), identity("client", f"unix:uid:{CLIENT_UID}"),
                         identity("other", "unix:uid:61003")]).start()
-    pair = make_pair(agent, **IDS)
+    pair = make_pair(agent)
 
     certificates = pair.client.admin("/certs")
 

@@ -7,6 +7,7 @@ import pytest
 from conftest import ROOT, parts
 from kit import clients, federation, load
 from kit.agent import identity
+from kit.envoy import Secrets
 from kit.process import wait_until
 
 POLL = 20  # seconds within which an agent that polls every ten has seen a change
@@ -245,7 +246,7 @@ def test_envoys_of_two_trust_domains_accept_each_other_only_if_both_federate(mak
     a, b = make_two(*envoy_ids(selectors, {"federates_with": ["b.test"]} if server_federates else {},
                                {"federates_with": ["a.test"]}))
     pair = make_pair(a, web_id="spiffe://a.test/web", client_id="spiffe://b.test/client", client_socket=b.public,
-                     roots="ALL")
+                     server_secrets=Secrets(trust="ALL"), client_secrets=Secrets(trust="ALL"))
 
     reply = load.get(pair.client.port())
 

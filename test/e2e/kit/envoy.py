@@ -1,4 +1,5 @@
 """Two real Envoys with mutual TLS between them, their certificates by SDS from the agent."""
+import dataclasses
 import json
 import pathlib
 import subprocess
@@ -9,6 +10,17 @@ from kit.process import Process, wait_until
 TYPE = "type.googleapis.com/envoy."
 ROUTER = {"name": "envoy.filters.http.router",
           "typed_config": {"@type": TYPE + "extensions.filters.http.router.v3.Router"}}
+
+
+@dataclasses.dataclass(frozen=True)
+class Secrets:
+    """What an Envoy asks the agent for, and how."""
+    certificate: str = "default"
+    trust: str = "ROOTCA"
+    delta: bool = False
+    on_demand: bool = False  # the certificate is fetched by the first handshake that needs it
+    names_peer: bool = True  # Envoy's own configuration names the one peer that it accepts
+    metadata: dict = dataclasses.field(default_factory=dict)
 
 
 def binary():
@@ -49,22 +61,35 @@ def agent_cluster(socket):
     return _cluster("agent", {"pipe": {"path": str(socket)}}, protocol)
 
 
-def _sds(name):
-    return {"name": name, "sds_config": {
-        "resource_api_version": "V3", "initial_fetch_timeout": "30s",
-        "api_config_source": {"api_type": "GRPC", "transport_api_version": "V3", "grpc_services": [
+def _sds_config(delta):
+    return {"resource_api_version": "V3", "initial_fetch_timeout": "30s", "api_config_source": {
+        "api_type": "DELTA_GRPC" if delta else "GRPC", "transport_api_version": "V3", "grpc_services": [
             {"envoy_grpc": {"cluster_name": "agent", "retry_policy": {
-                "retry_back_off": {"base_interval": "0.1s", "max_interval": "1s"}}}}]}}}
+                "retry_back_off": {"base_interval": "0.1s", "max_interval": "1s"}}}}]}}
 
 
-def _common_tls(peer_id, roots):
-    """Our own certificate; the peer must be valid by the context `roots` and be exactly `peer_id`."""
+def _certificate(secrets):
+    if not secrets.on_demand:
+        return {"tls_certificate_sds_secret_configs": [
+            {"name": secrets.certificate, "sds_config": _sds_config(secrets.delta)}]}
+    tls = TYPE + "extensions.transport_sockets.tls."
+    mapper = {"name": "envoy.tls.certificate_mappers.static_name", "typed_config": {
+        "@type": tls + "cert_mappers.static_name.v3.StaticName", "name": secrets.certificate}}
+    return {"custom_tls_certificate_selector": {
+        "name": "envoy.tls.certificate_selectors.on_demand_secret", "typed_config": {
+            "@type": tls + "cert_selectors.on_demand_secret.v3.Config",
+            "config_source": _sds_config(secrets.delta), "certificate_mapper": mapper}}}
+
+
+def _common_tls(peer_id, secrets):
+    """Our own certificate; the peer must chain to the agent's roots and, if told so, be exactly `peer_id`."""
+    peer = {"match_typed_subject_alt_names": [{"san_type": "URI", "matcher": {"exact": peer_id}}]}
     return {"tls_params": {"tls_minimum_protocol_version": "TLSv1_3", "tls_maximum_protocol_version": "TLSv1_3"},
-            "tls_certificate_sds_secret_configs": [_sds("default")],
+            **_certificate(secrets),
             "combined_validation_context": {
-                "default_validation_context": {"match_typed_subject_alt_names": [
-                    {"san_type": "URI", "matcher": {"exact": peer_id}}]},
-                "validation_context_sds_secret_config": _sds(roots)}}
+                "default_validation_context": peer if secrets.names_peer else {},
+                "validation_context_sds_secret_config": {
+                    "name": secrets.trust, "sds_config": _sds_config(secrets.delta)}}}
 
 
 def _listener(prefix, cluster, headers, **chain):
@@ -80,25 +105,25 @@ def _listener(prefix, cluster, headers, **chain):
         "filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}], **chain}]}
 
 
-def _bootstrap(name, listener, clusters):
-    return {"node": {"id": name, "cluster": name}, "admin": {"address": _tcp(0)},
+def _bootstrap(name, listener, clusters, secrets):
+    return {"node": {"id": name, "cluster": name, "metadata": secrets.metadata}, "admin": {"address": _tcp(0)},
             "static_resources": {"listeners": [listener], "clusters": clusters}}
 
 
-def server_config(agent_socket, client_id, app_port, roots):
+def server_config(agent_socket, client_id, app_port, secrets):
     tls = {"@type": TYPE + "extensions.transport_sockets.tls.v3.DownstreamTlsContext",
            "require_client_certificate": True, "disable_stateless_session_resumption": True,
-           "disable_stateful_session_resumption": True, "common_tls_context": _common_tls(client_id, roots)}
+           "disable_stateful_session_resumption": True, "common_tls_context": _common_tls(client_id, secrets)}
     listener = _listener("server", "app",
                          {"x-client-id": "%DOWNSTREAM_PEER_URI_SAN%", "x-client-serial": "%DOWNSTREAM_PEER_SERIAL%"},
                          transport_socket={"name": "envoy.transport_sockets.tls", "typed_config": tls})
     app = _cluster("app", _tcp(app_port), {"explicit_http_config": {"http_protocol_options": {}}})
-    return _bootstrap("server", listener, [app, agent_cluster(agent_socket)])
+    return _bootstrap("server", listener, [app, agent_cluster(agent_socket)], secrets)
 
 
-def client_config(agent_socket, server_id, server_port, requests_per_connection, roots):
+def client_config(agent_socket, server_id, server_port, requests_per_connection, secrets):
     tls = {"@type": TYPE + "extensions.transport_sockets.tls.v3.UpstreamTlsContext",
-           "max_session_keys": 0, "common_tls_context": _common_tls(server_id, roots)}
+           "max_session_keys": 0, "common_tls_context": _common_tls(server_id, secrets)}
     # Few requests on each connection: handshakes, and so certificates in use, never pause.
     protocol = {"explicit_http_config": {"http_protocol_options": {}},
                 "common_http_protocol_options": {"max_requests_per_connection": requests_per_connection}}
@@ -106,7 +131,7 @@ def client_config(agent_socket, server_id, server_port, requests_per_connection,
                          {"x-server-id": "%UPSTREAM_PEER_URI_SAN%", "x-tls": "%UPSTREAM_TLS_VERSION%"})
     web = _cluster("web", _tcp(server_port), protocol,
                    transport_socket={"name": "envoy.transport_sockets.tls", "typed_config": tls})
-    return _bootstrap("client", listener, [web, agent_cluster(agent_socket)])
+    return _bootstrap("client", listener, [web, agent_cluster(agent_socket)], secrets)
 
 
 class Envoy:
@@ -165,13 +190,13 @@ class MutualTls:
 
     def __init__(self, envoys, folder, agent_socket, app_port, web_id, client_id, *, uids=(None, None),
                  expected_web=None, expected_client=None, requests_per_connection=5, client_socket=None,
-                 roots="ROOTCA"):
+                 server_secrets=Secrets(), client_secrets=Secrets()):
         server_binary, client_binary = envoys
         self.parts = []
-        server = server_config(agent_socket, expected_client or client_id, app_port, roots)
+        server = server_config(agent_socket, expected_client or client_id, app_port, server_secrets)
         self.server = self._run(Envoy(server_binary, folder, server, uids[0]))
         client = client_config(client_socket or agent_socket, expected_web or web_id, self.server.port(),
-                               requests_per_connection, roots)
+                               requests_per_connection, client_secrets)
         self.client = self._run(Envoy(client_binary, folder, client, uids[1]))
 
     def _run(self, envoy):
