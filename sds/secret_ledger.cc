@@ -172,7 +172,7 @@ void SecretLedger::look_at(const std::string& name, SecretBatch& batch) {
   }
   std::string version = secret_version(found.content);
   if (resource.told == version) return;
-  bool replaces = resource.told.value_or("") != "";
+  bool replaces = resource.told && !resource.told->empty();
   batch.items.push_back({name, std::move(found.content), std::move(version), replaces});
 }
 

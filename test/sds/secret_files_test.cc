@@ -8,7 +8,6 @@ namespace nodepilot {
 namespace {
 
 using testing::FileRig;
-using testing::key_pem;
 using namespace std::chrono_literals;
 
 // Watchers of one rig's files.
@@ -182,6 +181,7 @@ TEST_CASE("a watcher may end itself and others when it is told") {
   std::vector<std::unique_ptr<FileWatch>> watches;
   int told = 0;
   stage.workers.hold();
+  watches.reserve(3);
   for (int i = 0; i < 3; ++i) {
     watches.push_back(*stage.files.watch(stage.pair, [&] {
       ++told;
@@ -201,6 +201,7 @@ TEST_CASE("of one directory only so many files are watched, of another still som
   auto source = [](const std::filesystem::path& directory, int i) {
     return FileSource{{directory, "file" + std::to_string(i)}, std::nullopt};
   };
+  watches.reserve(256);
   for (int i = 0; i < 256; ++i) watches.push_back(stage.watch(source(stage.directory.path(), i)));
 
   auto refused = stage.files.watch(source(stage.directory.path(), 256), [] {});
