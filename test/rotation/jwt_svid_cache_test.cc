@@ -127,8 +127,7 @@ TEST_CASE("a token for another identity or audience is never handed out") {
   CacheRig rig;
 
   rig.signer.answer_with_audience({"db"});
-  CHECK(rig.error(0, {"db", "web"}) ==
-        "the CA's JWT-SVID is not for every audience asked for");
+  CHECK(rig.error(0, {"db", "web"}) == "the CA's JWT-SVID is not for every audience asked for");
   rig.signer.answer_with_id("spiffe://td/1");
 
   CHECK(rig.error(0, {"db"}) == "the CA's JWT-SVID is for spiffe://td/1 instead of spiffe://td/0");
