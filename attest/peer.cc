@@ -32,7 +32,7 @@ bool stands_for_many(uid_t uid) {
 // `before`: what an earlier look at the same process found, if there was one. In it stands what
 // the cgroup of that ID is called, which spares us the slowest of the files.
 expected<ProcessFacts> read_facts(pid_t pid, int pidfd, const ProcessFacts* before) {
-  auto directory = TRY(ProcDirectory::open(pid));
+  ProcDirectory directory(pid);
   ProcessFacts facts;
   if (auto info = info_of(pidfd)) {
     facts.uid = info->uid;

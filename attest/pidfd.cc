@@ -44,10 +44,7 @@ short events_of(int fd, short wanted) {
   return n < 0 ? static_cast<short>(POLLERR) : entry.revents;
 }
 
-expected<std::uint64_t> start_time_of(pid_t pid) {
-  auto directory = TRY(ProcDirectory::open(pid));
-  return directory.start_time();
-}
+expected<std::uint64_t> start_time_of(pid_t pid) { return ProcDirectory(pid).start_time(); }
 
 }  // namespace
 

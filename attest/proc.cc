@@ -73,6 +73,15 @@ expected<std::uint32_t> effective_of(std::string_view status, std::string_view k
   return ids[1];
 }
 
+expected<FileStatus> status_at(int directory, const char* name, int flags, std::string_view what) {
+  struct statx found {};
+  if (::statx(directory, name, AT_STATX_DONT_SYNC | flags, STATX_INO | STATX_NLINK, &found) != 0) {
+    return fail_errno(fmt::format("stat {}", what), errno);
+  }
+  return FileStatus{{makedev(found.stx_dev_major, found.stx_dev_minor), found.stx_ino},
+                    found.stx_nlink};
+}
+
 }  // namespace
 
 expected<ProcessStatus> parse_status(std::string_view text) {
@@ -104,28 +113,23 @@ bool maps_every_uid(std::string_view uid_map) {
          number<std::uint32_t>(fields[2]) == kEveryUid;
 }
 
-expected<FileStatus> status_of_file(int directory, const char* name) {
-  struct statx found {};
-  int flags = AT_STATX_DONT_SYNC | (*name == '\0' ? AT_EMPTY_PATH : 0);
-  if (::statx(directory, name, flags, STATX_INO | STATX_NLINK, &found) != 0) {
-    return fail_errno(fmt::format("stat {}", *name == '\0' ? "an open file" : name), errno);
-  }
-  return FileStatus{{makedev(found.stx_dev_major, found.stx_dev_minor), found.stx_ino},
-                    found.stx_nlink};
+expected<FileStatus> status_of_file(const std::string& path) {
+  return status_at(AT_FDCWD, path.c_str(), 0, path);
 }
 
-expected<ProcDirectory> ProcDirectory::open(pid_t pid, const char* root) {
-  std::string path = fmt::format("{}/{}", root, pid);
-  Fd fd(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!fd) return fail_errno("open " + path, errno);
-  return ProcDirectory(std::move(fd), std::move(path));
+expected<FileStatus> status_of_file(const Fd& file) {
+  return status_at(file.get(), "", AT_EMPTY_PATH, "an open file");
 }
+
+ProcDirectory::ProcDirectory(pid_t pid, const char* root)
+    : path_(fmt::format("{}/{}/", root, pid)) {}
 
 expected<std::string> ProcDirectory::read(const char* name) const {
+  std::string path = path_ + name;
   auto failed = [&](const char* what) {
-    return fail_errno(fmt::format("{} {}/{}", what, path_, name), errno);
+    return fail_errno(fmt::format("{} {}", what, path), errno);
   };
-  Fd file(::openat(fd_.get(), name, O_RDONLY | O_CLOEXEC));
+  Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file) return failed("open");
   std::string text;
   std::array<char, 4096> part;  // NOLINT(*-member-init): the kernel fills it
@@ -144,37 +148,38 @@ expected<std::string> ProcDirectory::read(const char* name) const {
 
 expected<ProcessStatus> ProcDirectory::status() const {
   auto status = parse_status(TRY(read("status")));
-  if (!status) return fail_with(path_ + "/status", status.error());
+  if (!status) return fail_with(path_ + "status", status.error());
   return status;
 }
 
 expected<std::uint64_t> ProcDirectory::start_time() const {
   auto ticks = parse_start_time(TRY(read("stat")));
-  if (!ticks) return fail_with(path_ + "/stat", ticks.error());
+  if (!ticks) return fail_with(path_ + "stat", ticks.error());
   return ticks;
 }
 
 expected<std::string> ProcDirectory::cgroup() const {
   auto text = TRY(read("cgroup"));
-  if (!text.ends_with('\n')) return fail(Code::kDataLoss, path_ + "/cgroup: is cut off");
+  if (!text.ends_with('\n')) return fail(Code::kDataLoss, path_ + "cgroup: is cut off");
   return text;
 }
 
 expected<Fd> ProcDirectory::executable() const {
-  Fd exe(::openat(fd_.get(), "exe", O_PATH | O_CLOEXEC));
+  std::string path = path_ + "exe";
+  Fd exe(::open(path.c_str(), O_PATH | O_CLOEXEC));
   // ENOENT: a kernel thread, or a process that is just exiting.
   if (!exe && errno != EACCES && errno != EPERM && errno != ENOENT) {
-    return fail_errno("open " + path_ + "/exe", errno);
+    return fail_errno("open " + path, errno);
   }
   return exe;
 }
 
 expected<FileId> ProcDirectory::executable_id() const {
-  auto file = status_of_file(fd_.get(), "exe");
+  auto file = status_of_file(path_ + "exe");
   if (file) return file->id;
   Code why = file.error().code;
   if (why == Code::kPermissionDenied || why == Code::kNotFound) return FileId();
-  return fail_with(path_, file.error());
+  return tl::unexpected<Error>(file.error());
 }
 
 }  // namespace nodepilot

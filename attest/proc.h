@@ -40,18 +40,20 @@ struct FileId {
   friend bool operator==(const FileId&, const FileId&) = default;
 };
 
-// The file behind `name` in `directory`, or `directory` itself if `name` is empty. Answers from
-// what the kernel already knows: a file system that does not answer cannot hold the caller up.
+// The file at a path, or an open one. Answers from what the kernel already knows: a file system
+// that does not answer cannot hold the caller up.
 struct FileStatus {
   FileId id;
   std::uint32_t links = 0;
 };
-expected<FileStatus> status_of_file(int directory, const char* name);
+expected<FileStatus> status_of_file(const std::string& path);
+expected<FileStatus> status_of_file(const Fd& file);
 
-// An open /proc/PID. It never shows another process, even once the pid is used again.
+// /proc/PID, by its path: what was read is about one process only if a pidfd tells afterwards that
+// it still lives, or if its start time is the same before and after.
 class ProcDirectory {
  public:
-  static expected<ProcDirectory> open(pid_t pid, const char* root = "/proc");
+  explicit ProcDirectory(pid_t pid, const char* root = "/proc");
 
   expected<ProcessStatus> status() const;
   expected<std::uint64_t> start_time() const;
@@ -63,11 +65,9 @@ class ProcDirectory {
   expected<FileId> executable_id() const;
 
  private:
-  ProcDirectory(Fd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
   expected<std::string> read(const char* name) const;
 
-  Fd fd_;
-  std::string path_;
+  std::string path_;  // ends with a slash
 };
 
 }  // namespace nodepilot

@@ -79,13 +79,13 @@ expected<std::string> hash_of(int exe, std::size_t max_bytes) {
 }  // namespace
 
 expected<Selectors> UnixAttestor::attest(const Peer& peer) const {
-  auto directory = TRY(ProcDirectory::open(peer.pid()));
+  ProcDirectory directory(peer.pid());
   Selectors found;
   add_ids(found, peer, TRY(directory.status()).groups);
 
   auto exe = TRY(directory.executable());
   if (!exe) return found;
-  auto file = TRY(status_of_file(exe.get(), ""));
+  auto file = TRY(status_of_file(exe));
   // A process that runs another program for just this moment would get that one's path.
   if (file.id != peer.facts().executable) {
     return fail(Code::kUnavailable,

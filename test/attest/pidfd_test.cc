@@ -33,7 +33,7 @@ TEST_CASE("what a pidfd tells is what /proc tells, if the kernel can") {
   auto info = info_of(pidfd->get());
 
   if (!info) return;
-  auto status = ProcDirectory::open(client.pid())->status();
+  auto status = ProcDirectory(client.pid()).status();
   REQUIRE(status);
   CHECK(info->uid == status->uid);
   CHECK(info->gid == status->gid);

@@ -120,29 +120,27 @@ TEST_CASE("only a cgroup file of one line for hierarchy 0 is unified") {
 }
 
 TEST_CASE("our own process directory can be read") {
-  auto self = ProcDirectory::open(::getpid());
-  REQUIRE(self);
+  ProcDirectory self(::getpid());
 
-  auto status = self->status();
+  auto status = self.status();
   REQUIRE(status);
   CHECK(status->uid == ::geteuid());
   CHECK(status->gid == ::getegid());
-  CHECK(self->start_time().value_or(0) > 0);
-  CHECK(self->cgroup().value_or("").ends_with('\n'));
+  CHECK(self.start_time().value_or(0) > 0);
+  CHECK(self.cgroup().value_or("").ends_with('\n'));
 }
 
 TEST_CASE("the executable is the file that stat knows") {
-  auto self = ProcDirectory::open(::getpid());
-  REQUIRE(self);
+  ProcDirectory self(::getpid());
   struct stat expected_file {};
   REQUIRE(::stat("/proc/self/exe", &expected_file) == 0);
 
-  auto exe = self->executable();
+  auto exe = self.executable();
   REQUIRE(exe);
-  auto file = status_of_file(exe->get(), "");
+  auto file = status_of_file(*exe);
 
   REQUIRE(file);
-  CHECK(self->executable_id() == file->id);
+  CHECK(self.executable_id() == file->id);
   CHECK(file->id == FileId{expected_file.st_dev, expected_file.st_ino});
   CHECK(file->links == expected_file.st_nlink);
 }
@@ -151,22 +149,21 @@ TEST_CASE("an executable that may not be looked at is empty, not an error") {
   TemporaryDirectory root;
   root.write("7/status", "");
 
-  auto directory = ProcDirectory::open(7, root.path().c_str());
-  REQUIRE(directory);
-  auto exe = directory->executable();
+  ProcDirectory directory(7, root.path().c_str());
+  auto exe = directory.executable();
 
   REQUIRE(exe);
   CHECK_FALSE(*exe);
-  CHECK(directory->executable_id() == FileId());
+  CHECK(directory.executable_id() == FileId());
 }
 
-TEST_CASE("a process that is not there is an error that names its directory") {
+TEST_CASE("a process that is not there is an error that names it") {
   TemporaryDirectory root;
 
-  auto directory = ProcDirectory::open(7, root.path().c_str());
+  auto status = ProcDirectory(7, root.path().c_str()).status();
 
-  REQUIRE_FALSE(directory);
-  CHECK(directory.error().message.find("/7: No such file") != std::string::npos);
+  REQUIRE_FALSE(status);
+  CHECK(status.error().message.find("/7/status: No such file") != std::string::npos);
 }
 
 TEST_CASE("files of a process are read whole, but only up to a bound") {
@@ -176,9 +173,7 @@ TEST_CASE("files of a process are read whole, but only up to a bound") {
   root.write("9/cgroup", "0::/a");
   root.write("10/cgroup", "");
 
-  auto cgroup_of = [&](pid_t pid) {
-    return ProcDirectory::open(pid, root.path().c_str())->cgroup();
-  };
+  auto cgroup_of = [&](pid_t pid) { return ProcDirectory(pid, root.path().c_str()).cgroup(); };
 
   CHECK(cgroup_of(7).value_or("").size() == 100'005);
   CHECK(cgroup_of(8).error().code == Code::kResourceExhausted);
@@ -192,10 +187,9 @@ TEST_CASE("the error of a bad file names the file") {
   root.write("7/status", "Name:\tx\n");
   root.write("7/stat", "7 (x\n");
 
-  auto directory = ProcDirectory::open(7, root.path().c_str());
-  REQUIRE(directory);
+  ProcDirectory directory(7, root.path().c_str());
 
-  CHECK(directory->status().error().message.ends_with("/7/status: has no line Uid:"));
-  CHECK(directory->start_time().error().message.ends_with("/7/stat: has no process name"));
-  CHECK(directory->cgroup().error().code == Code::kNotFound);
+  CHECK(directory.status().error().message.ends_with("/7/status: has no line Uid:"));
+  CHECK(directory.start_time().error().message.ends_with("/7/stat: has no process name"));
+  CHECK(directory.cgroup().error().code == Code::kNotFound);
 }
