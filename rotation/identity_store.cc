@@ -264,7 +264,7 @@ void IdentityStore::hold(Slot& slot, SvidPtr svid) {
   if (slot.svid) by_expiry_.erase({slot.svid->validity().not_after, id});
   slot.svid = std::move(svid);
   if (slot.svid) by_expiry_.emplace(slot.svid->validity().not_after, id);
-  slot.serial = slot.svid ? slot.svid->leaf().serial() : "";
+  slot.serial = slot.svid ? slot.svid->leaf().serial() : std::string();
   slot.streams_current = 0;
   for (const Subscription* subscription : slot.subscribers) {
     auto taken = subscription->taken_.find(id);

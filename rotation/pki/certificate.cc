@@ -16,6 +16,7 @@ namespace nodepilot {
 struct Certificate::Parsed {
   X509Ptr x509;
   std::string der;
+  std::string serial;
   Validity validity;
   std::vector<std::string> uri_sans;
   std::vector<std::string> dns_sans;
@@ -40,6 +41,15 @@ expected<Time> read_time(const ASN1_TIME* time, const char* field) {
 expected<Validity> read_validity(const X509* x509) {
   return Validity{TRY(read_time(X509_get0_notBefore(x509), "notBefore")),
                   TRY(read_time(X509_get0_notAfter(x509), "notAfter"))};
+}
+
+std::string read_serial(const X509* x509) {
+  BignumPtr number(ASN1_INTEGER_to_BN(X509_get0_serialNumber(x509), nullptr));
+  TextPtr hex(BN_bn2hex(number.get()));
+  std::string text = hex.get();
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return text;
 }
 
 // By length: a name may hold NUL, and its comparison must not stop there.
@@ -124,6 +134,7 @@ expected<Certificate> Certificate::parse_der(std::string_view der) {
   if ((X509_get_extension_flags(x509) & EXFLAG_INVALID) != 0) {
     return fail_openssl(Code::kInvalidArgument, "certificate: malformed or repeated extensions");
   }
+  parsed->serial = read_serial(x509);
   parsed->validity = TRY(read_validity(x509));
   parsed->read_sans();
   return Certificate(std::move(parsed));
@@ -168,15 +179,6 @@ const std::string& Certificate::der() const { return parsed_->der; }
 
 std::string Certificate::pem() const { return encode_pem(PEM_STRING_X509, parsed_->der); }
 
-std::string Certificate::serial() const {
-  BignumPtr number(ASN1_INTEGER_to_BN(X509_get0_serialNumber(x509()), nullptr));
-  TextPtr hex(BN_bn2hex(number.get()));
-  std::string text = hex.get();
-  std::transform(text.begin(), text.end(), text.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return text;
-}
-
 std::string Certificate::subject() const {
   BioPtr out(BIO_new(BIO_s_mem()));
   X509_NAME_print_ex(out.get(), X509_get_subject_name(x509()), 0, XN_FLAG_RFC2253);
@@ -185,6 +187,7 @@ std::string Certificate::subject() const {
   return {text, static_cast<std::size_t>(length)};
 }
 
+const std::string& Certificate::serial() const { return parsed_->serial; }
 const Validity& Certificate::validity() const { return parsed_->validity; }
 const std::vector<std::string>& Certificate::uri_sans() const { return parsed_->uri_sans; }
 const std::vector<std::string>& Certificate::dns_sans() const { return parsed_->dns_sans; }

@@ -42,8 +42,8 @@ class Certificate {
 
   const std::string& der() const;
   std::string pem() const;
-  std::string serial() const;   // lower-case hex, no separators
-  std::string subject() const;  // RFC 2253 text, for people
+  const std::string& serial() const;  // lower-case hex, no separators
+  std::string subject() const;        // RFC 2253 text, for people
   const Validity& validity() const;
   // Every URI SAN, bytes as they stand in the certificate (they may hold NUL).
   const std::vector<std::string>& uri_sans() const;
