@@ -14,7 +14,8 @@ build_packages=(
   libcjose-dev libjansson-dev  # cjose.pc asks for jansson.pc, its package does not
 )
 demo_packages=("${build_packages[@]}" ca-certificates curl openssl)
-check_packages=("${demo_packages[@]}" clang-format clang-tidy shellcheck git systemd)
+check_packages=("${demo_packages[@]}" clang-format clang-tidy shellcheck git systemd
+  libbenchmark-dev)
 
 as_root() {
   if [ "$(id -u)" = 0 ]; then
