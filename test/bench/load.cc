@@ -91,7 +91,7 @@ nlohmann::json Load::connects(std::size_t n) {
     auto begun = Clock::now();
     LoadClient& client = one.add(connect());
     client.call(options_.stream);
-    client.pump();
+    client.flush();
     await(
         one, [&] { return client.messages() > 0; }, [](LoadClient&) {});
     times.push_back(kMicroseconds(Clock::now() - begun));
@@ -109,7 +109,7 @@ nlohmann::json Load::calls(std::size_t n) {
     client.mark = client.messages();
     if (begun < n) client.call(options_.call);
     ++begun;
-    client.pump();
+    client.flush();
   };
   auto start = Clock::now();
   auto cpu = server_.cpu();
@@ -120,7 +120,7 @@ nlohmann::json Load::calls(std::size_t n) {
         // A stream has served its purpose with its first message.
         if (client.open_calls() > 0 && client.messages() > client.mark) {
           client.cancel();
-          client.pump();
+          client.flush();
         }
         if (client.open_calls() > 0 || ended >= n) return;
         ++ended;
@@ -138,7 +138,7 @@ nlohmann::json Load::streams(std::size_t n) {
   for (std::size_t i = 0; i < n; ++i) {
     LoadClient& client = crowd_.add(connect());
     client.call(options_.stream);
-    client.pump();
+    client.flush();
     await(
         crowd_, [&] { return client.messages() > 0; }, [](LoadClient&) {});
   }
@@ -181,7 +181,7 @@ void Load::cause_event() {
     admin_ = LoadClient::connect(options_.admin);
     if (!admin_) stop("connect to " + options_.admin + ": " + std::strerror(errno));
     admin_->call(rotate_);
-    admin_->pump();
+    admin_->flush();
     return;
   }
   ::signal(SIGCHLD, SIG_IGN);  // nobody waits for it
@@ -206,7 +206,7 @@ nlohmann::json Load::storm() {
         stop("connect to " + options_.socket + ": " + std::strerror(errno));
       if (!client) break;  // the backlog is full
       client->call(options_.stream);
-      client->pump();
+      client->flush();
       crowd_.add(std::move(client));
     }
     std::size_t progress = served + refused;

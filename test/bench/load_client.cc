@@ -139,7 +139,7 @@ void LoadClient::receive(std::int32_t stream, Call& call, std::string_view bytes
   }
 }
 
-bool LoadClient::write() {
+bool LoadClient::flush() {
   const std::uint8_t* bytes = nullptr;
   for (ssize_t n = 0; (n = nghttp2_session_mem_send(session_.get(), &bytes)) > 0;) {
     unsent_.append(reinterpret_cast<const char*>(bytes), static_cast<std::size_t>(n));
@@ -152,13 +152,13 @@ bool LoadClient::write() {
 }
 
 bool LoadClient::pump() {
-  if (!write()) return false;
+  if (!flush()) return false;
   ssize_t n = ::recv(fd(), input.data(), input.size(), MSG_DONTWAIT);
   if (n < 0) return errno == EAGAIN;
   if (n == 0) return false;
   nghttp2_session_mem_recv(session_.get(), reinterpret_cast<const std::uint8_t*>(input.data()),
                            static_cast<std::size_t>(n));
-  return write();
+  return flush();
 }
 
 }  // namespace nodepilot

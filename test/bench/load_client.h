@@ -40,7 +40,9 @@ class LoadClient {
   // Ends every open call.
   void cancel();
 
-  // Writes and reads what the socket takes and has. False: the server has closed the connection.
+  // Writes what the socket takes. False: the server has closed the connection.
+  bool flush();
+  // The same, and reads what it has.
   bool pump();
 
   int fd() const { return socket_.get(); }
@@ -69,7 +71,6 @@ class LoadClient {
 
   explicit LoadClient(Fd socket);
   void receive(std::int32_t stream, Call& call, std::string_view bytes);
-  bool write();
 
   Fd socket_;
   std::map<std::int32_t, Call> calls_;
