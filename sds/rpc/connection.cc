@@ -1,16 +1,13 @@
 #include "sds/rpc/connection.h"
 
-#include <sys/socket.h>
-
 #include <algorithm>
-#include <array>
 #include <boost/asio/post.hpp>
-#include <cstring>
 #include <utility>
 
 #include "agent/base/log.h"
 #include "sds/rpc/grpc_headers.h"
 #include "sds/rpc/grpc_reply.h"
+#include "sds/rpc/socket_io.h"
 
 namespace nodepilot {
 namespace {
@@ -25,18 +22,6 @@ constexpr std::size_t kWaitingFrames = 256;
 
 std::string milliseconds(std::chrono::milliseconds time) {
   return std::to_string(time.count()) + " ms";
-}
-
-// The process that sent what was received with `message`, as the kernel says; 0 if it does not.
-pid_t sender(msghdr& message) {
-  for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr;
-       part = CMSG_NXTHDR(&message, part)) {
-    if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_CREDENTIALS) continue;
-    ucred credentials{};
-    std::memcpy(&credentials, CMSG_DATA(part), sizeof credentials);
-    return credentials.pid;
-  }
-  return 0;
 }
 
 }  // namespace
@@ -272,35 +257,16 @@ void Connection::on_violation(std::string_view what) {
 // --- the socket
 
 void Connection::read() {
-  auto bytes = receive();
-  if (!bytes) return;
-  boundary_.read(*bytes);
-  auto taken = session_.receive(*bytes);
-  if (!taken) abandon("protocol violation: " + taken.error().message);
-}
-
-std::optional<std::string_view> Connection::receive() {
-  iovec space = {context_->input.data(), context_->input.size()};
-  // Room for the sender's credentials and nothing else: descriptors that a client passes are
-  // dropped by the kernel.
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(ucred))> control{};
-  msghdr message{};
-  message.msg_iov = &space;
-  message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = control.size();
-  ssize_t n = ::recvmsg(socket_.native_handle(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return std::nullopt;
-  if (n <= 0) {
-    fate_ = Fate::kDead;  // the client is gone: nobody's fault
-    return std::nullopt;
-  }
+  Received received = receive(socket_.native_handle(), context_->input);
+  if (received.gone) fate_ = Fate::kDead;  // nobody's fault
+  if (received.bytes.empty()) return;
   // A socket can be inherited or passed on, an identity cannot.
-  if (pid_t pid = sender(message); pid != peer_->pid()) {
-    abandon("process " + std::to_string(pid) + " sends on this connection");
-    return std::nullopt;
+  if (received.sender != peer_->pid()) {
+    return abandon("process " + std::to_string(received.sender) + " sends on this connection");
   }
-  return std::string_view(context_->input.data(), static_cast<std::size_t>(n));
+  boundary_.read(received.bytes);
+  auto taken = session_.receive(received.bytes);
+  if (!taken) abandon("protocol violation: " + taken.error().message);
 }
 
 void Connection::flush() {
@@ -316,19 +282,14 @@ void Connection::flush() {
 
 void Connection::write_output() {
   while (!output_.empty()) {
-    std::array<iovec, 64> vectors{};
-    msghdr message{};
-    message.msg_iov = vectors.data();
-    message.msg_iovlen = output_.gather(vectors);
-    ssize_t n = ::sendmsg(socket_.native_handle(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0 && errno == EAGAIN) return;
-    if (n < 0) {
+    auto sent = send(socket_.native_handle(), output_);
+    if (!sent) {
       fate_ = Fate::kDead;
       return;
     }
+    if (*sent == 0) return;
     progress_ = now_;
-    auto finished = output_.consume(static_cast<std::size_t>(n));
+    auto finished = output_.consume(*sent);
     sent_.insert(sent_.end(), finished.begin(), finished.end());
   }
 }

@@ -91,7 +91,6 @@ class Connection : public std::enable_shared_from_this<Connection>, private Http
   Stream* find(std::int32_t stream);
 
   void read();
-  std::optional<std::string_view> receive();
   bool may_read() const;
   void flush();
   void write_output();
