@@ -246,6 +246,22 @@ TEST_CASE("an SVID that expires is not taken back") {
   CHECK(client.next() == Names{"default"});
 }
 
+TEST_CASE("an identity that is taken away is not mentioned, and is sent again when it comes back") {
+  Client client;
+  WorkloadUpdate world = make_update(client.ca, {make_entry("web"), make_entry("db")});
+  client.get(world, {kWeb, kDb});
+  client.ack({kWeb, kDb});
+  WorkloadUpdate less = world;
+  less.entries.pop_back();
+  less.svids.pop_back();
+
+  client.update(less);
+  CHECK(client.next().empty());
+  client.update(world);
+
+  CHECK(client.next() == Names{kDb});
+}
+
 TEST_CASE("the node of the first request holds until another comes") {
   Client client;
   WorkloadUpdate world = make_update(client.ca, {make_entry("web")});

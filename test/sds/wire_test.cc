@@ -99,6 +99,58 @@ TEST_CASE("DiscoveryResponse has xDS's numbers") {
   CHECK(message.SerializeAsString() == bytes);
 }
 
+TEST_CASE("DeltaDiscoveryRequest has xDS's numbers") {
+  const std::string bytes = field(1, field(1, "id")) + field(2, "type") + field(3, "default") +
+                            field(3, "ROOTCA") + field(4, "old") +
+                            field(5, field(1, "name") + field(2, "version")) + field(6, "nonce") +
+                            field(7, varint(1, 13) + field(2, "bad key"));
+
+  auto message = parse<discovery::DeltaDiscoveryRequest>(bytes);
+
+  CHECK(message.node().id() == "id");
+  CHECK(message.type_url() == "type");
+  CHECK(message.resource_names_subscribe(1) == "ROOTCA");
+  CHECK(message.resource_names_unsubscribe(0) == "old");
+  CHECK(message.initial_resource_versions().at("name") == "version");
+  CHECK(message.response_nonce() == "nonce");
+  CHECK(message.error_detail().message() == "bad key");
+  CHECK(message.SerializeAsString() == bytes);
+}
+
+TEST_CASE("DeltaDiscoveryResponse has xDS's numbers") {
+  const std::string resource =
+      field(1, "version") + field(2, field(1, "type") + field(2, "secret")) + field(3, "name");
+  const std::string bytes =
+      field(1, "7") + field(2, resource) + field(4, "type") + field(5, "nonce") + field(6, "gone");
+
+  auto message = parse<discovery::DeltaDiscoveryResponse>(bytes);
+
+  CHECK(message.system_version_info() == "7");
+  REQUIRE(message.resources_size() == 1);
+  CHECK(message.resources(0).version() == "version");
+  CHECK(message.resources(0).resource().value() == "secret");
+  CHECK(message.resources(0).name() == "name");
+  CHECK(message.type_url() == "type");
+  CHECK(message.nonce() == "nonce");
+  CHECK(message.removed_resources(0) == "gone");
+  CHECK(message.SerializeAsString() == bytes);
+}
+
+TEST_CASE("a rule about peers has Envoy's numbers") {
+  auto rule = [](int number) { return field(15, varint(1, 3) + field(2, field(number, "a"))); };
+  const std::string bytes = field(4, rule(1) + rule(2) + rule(3));
+
+  auto message = parse<tls::Secret>(bytes);
+
+  const auto& rules = message.validation_context().match_typed_subject_alt_names();
+  REQUIRE(rules.size() == 3);
+  CHECK(rules[0].san_type() == tls::SubjectAltNameMatcher::URI);
+  CHECK(rules[0].matcher().exact() == "a");
+  CHECK(rules[1].matcher().prefix() == "a");
+  CHECK(rules[2].matcher().suffix() == "a");
+  CHECK(message.SerializeAsString() == bytes);
+}
+
 TEST_CASE("a secret with a certificate has Envoy's numbers") {
   const std::string bytes =
       field(1, "default") + field(2, field(1, field(2, "chain")) + field(2, field(2, "key")));
