@@ -23,8 +23,8 @@ bool sees_every_uid() {
 
 // In a user namespace of our own the overflow uid stands for every uid from outside it.
 bool stands_for_many(uid_t uid) {
-  static const bool kNeverAny = sees_every_uid();  // a map that is set never changes
-  if (kNeverAny) return false;
+  static const bool sees_all = sees_every_uid();  // a map that is set never changes
+  if (sees_all) return false;
   auto overflow = read_file("/proc/sys/kernel/overflowuid", 64);
   return std::to_string(uid) + "\n" == overflow.value_or("65534\n");
 }
