@@ -11,6 +11,9 @@ namespace {
 
 constexpr std::size_t kMaxFederations = 100;
 constexpr std::chrono::seconds kDefaultRefreshHint = std::chrono::minutes(5);
+// Five of these pass between the publication of a key and its first use (JwtKeyring::Policy), as
+// Federation 4.1 asks.
+constexpr Duration kLongestRefreshHint = std::chrono::hours(1);
 
 enum class Profile { kHttpsWeb, kHttpsSpiffe };
 
@@ -121,7 +124,7 @@ expected<std::string> parse_url_path(std::string_view text) {
 }
 
 expected<std::chrono::seconds> parse_refresh_hint(std::string_view text) {
-  auto hint = TRY(parse_duration(text, std::chrono::seconds(1), std::chrono::hours(24)));
+  auto hint = TRY(parse_duration(text, std::chrono::seconds(1), kLongestRefreshHint));
   return std::chrono::ceil<std::chrono::seconds>(hint);
 }
 

@@ -8,8 +8,6 @@
 namespace nodepilot {
 namespace {
 
-namespace ssl = boost::asio::ssl;
-
 // For TLS 1.2; those of 1.3 are all good.
 constexpr const char* kCiphers =
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"

@@ -217,8 +217,8 @@ TEST_CASE("a bundle endpoint's values are checked") {
     CHECK(endpoint_errors("listen: 0.0.0.0:1" + rest + ", path: " + path)
               .find("must be a URL's path such as / or /bundle, got ") != std::string::npos);
   }
-  CHECK(endpoint_errors("listen: 0.0.0.0:1" + rest + ", refresh_hint: 25h") ==
-        "a.yaml:1:91: bundle_endpoint.refresh_hint: must be between 1s and 1d, got \"25h\"\n");
+  CHECK(endpoint_errors("listen: 0.0.0.0:1" + rest + ", refresh_hint: 61m") ==
+        "a.yaml:1:91: bundle_endpoint.refresh_hint: must be between 1s and 1h, got \"61m\"\n");
   CHECK(endpoint_errors("listen: 0.0.0.0:1, profile: https_spiffe, spiffe_id: spiffe://b.org/e") ==
         "a.yaml:1:73: bundle_endpoint.spiffe_id: must be of the trust domain \"example.org\", got "
         "\"spiffe://b.org/e\"\n");
