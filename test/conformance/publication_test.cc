@@ -1,7 +1,9 @@
 // What is published, and when, by a clock of our own.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <map>
+#include <string>
 
 #include "rotation/ca/jwt_keyring.h"
 #include "test/rotation/rig.h"
@@ -56,6 +58,23 @@ TEST_CASE("FED-19 + a key stays published until nothing that it signed is valid,
     ++gone;
   }
   CHECK(gone > 5);
+}
+
+TEST_CASE("FED-19 - no leaf is shown before its new root is published") {
+  Rig rig;
+  auto watcher = rig.watch(0);
+  rig.ca.change_root();
+
+  auto outcome = rig.rotate(0);
+
+  REQUIRE(outcome->has_value());
+  REQUIRE_FALSE((*outcome)->error);
+  CHECK(watcher->updates.size() >= 2);
+  for (const UpdatePtr& update : watcher->updates) {
+    for (const HeldSvid& held : update->svids) {
+      CHECK(verify_peer_chain(held.svid->chain(), *update->bundle, rig.clock.now()));
+    }
+  }
 }
 
 TEST_CASE("FED-19 - a root whose SVIDs are in use is not withdrawn") {

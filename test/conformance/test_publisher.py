@@ -12,16 +12,11 @@ from cryptography import x509
 
 import pki
 from kit.agent import TRUST_DOMAIN, identity, spiffe_id
+from kit.federation import free_port
 from kit.process import wait_until
 from spiffe_api import certificates, fetch, uri_sans
 
 ENDPOINT_ID = spiffe_id("bundle-endpoint")
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Visitor:
@@ -103,6 +98,14 @@ def test_FED_20_another_path_is_not_found(visitor, path):
     answer = visitor.ask(path=path)
 
     assert answer.status in (400, 404)
+    assert b"keys" not in answer.body
+
+
+@pytest.mark.parametrize("method, status", [("HEAD", 200), ("POST", 405), ("DELETE", 405)])
+def test_FED_20_the_bundle_is_there_to_be_read_only(visitor, method, status):
+    answer = visitor.ask(method)
+
+    assert answer.status == status
     assert b"keys" not in answer.body
 
 

@@ -28,11 +28,6 @@ def web_certificate(folder):
     return certificate, key
 
 
-def decode(x5c):
-    """The DER of a certificate in a JWK."""
-    return base64.b64decode(x5c, validate=True)
-
-
 def der(pem):
     """Of the one certificate in a PEM text."""
     return base64.b64decode("".join(line for line in pem.splitlines() if not line.startswith("-----")))
