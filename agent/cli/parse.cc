@@ -168,7 +168,8 @@ CLI::App& add_fetch_x509(CLI::App& fetch, FetchX509Options& options) {
       "the Workload API: unix:///PATH, tcp://IP:PORT or a path (else SPIFFE_ENDPOINT_SOCKET)")
       ->type_name("ADDR");
   add_parsed(x509, "--write", options.write, as_path,
-             "also write svid.N.pem, svid.N.key, bundle.N.pem into this directory")
+             "also write svid.N.pem, svid.N.key, bundle.N.pem into this directory, in the place of "
+             "those of an earlier fetch")
       ->type_name("DIR");
   auto parse_timeout = [](const std::string& text) {
     return parse_duration(text, Duration(1), std::chrono::hours(1));
