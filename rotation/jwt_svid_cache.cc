@@ -11,6 +11,7 @@ namespace {
 
 // The CA's clock may run a little ahead of ours.
 constexpr Duration kLeeway = std::chrono::minutes(1);
+constexpr std::size_t kMaxKeptTokenBytes = std::size_t{4} * 1024;
 
 // Whether the token is for every value; they are many only if a client wants to keep us busy, so
 // they do not each cost a verification.
@@ -90,6 +91,7 @@ void JwtSvidCache::finish(const Key& key, const expected<JwtSvid>& result) {
 
 void JwtSvidCache::keep(const Key& key, const JwtSvid& svid) {
   drop(key);
+  if (svid.token.size() > kMaxKeptTokenBytes) return;
   kept_.emplace(key, svid);
   by_expiry_.emplace(svid.expires_at, key);
   while (kept_.size() > max_kept_ || by_expiry_.begin()->first <= clock_.now()) {

@@ -24,9 +24,10 @@ class JwtSvidCache {
   using Done = std::function<void(const expected<JwtSvid>&)>;
 
   // All references outlive it and every job already given to `workers`. At most `max_kept` tokens
-  // are kept; beyond that the one that ends first goes.
+  // are kept; beyond that the one that ends first goes. One whose audience makes it unusually long
+  // is not kept: callers choose audiences, and must not fill memory with them.
   JwtSvidCache(const Clock& clock, Workers& workers, JwtSigner& signer, const IdentityStore& store,
-               std::size_t max_kept = 10'000);
+               std::size_t max_kept = 2'000);
 
   // A token of the entry for every value of `audience`, which is not empty; their order does not
   // matter. Equal questions that come while one is being signed share the answer. If signing

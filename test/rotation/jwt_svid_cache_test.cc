@@ -153,6 +153,17 @@ TEST_CASE("no more than the given number of tokens is kept, and none that has en
   CHECK(rig.cache.kept() == 1);
 }
 
+TEST_CASE("a token for a giant audience is handed out but not kept") {
+  CacheRig rig;
+  std::string giant(8000, 'x');
+
+  CHECK_FALSE(rig.token(0, {giant}).empty());
+  CHECK_FALSE(rig.token(0, {giant}).empty());
+
+  CHECK(rig.cache.kept() == 0);
+  CHECK(rig.signer.signs() == 2);
+}
+
 TEST_CASE("an answer that comes after the cache is gone is dropped") {
   CacheRig rig;
   auto cache = std::make_unique<JwtSvidCache>(rig.clock, rig.workers, rig.signer, rig.store);
