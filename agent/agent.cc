@@ -12,9 +12,9 @@
 #include "agent/base/workers.h"
 #include "agent/bundle_publisher.h"
 #include "agent/harden.h"
+#include "agent/open_ca.h"
 #include "agent/systemd_notifier.h"
 #include "attest/unix_attestor.h"
-#include "rotation/ca/local_ca.h"
 #include "rotation/federation/federation_keeper.h"
 #include "sds/health.h"
 #include "sds/reflection.h"
@@ -43,14 +43,6 @@ bool wants_hash(const std::vector<Entry>& entries) {
   return false;
 }
 
-expected<std::unique_ptr<LocalCa>> open_ca(const Config& config, const Clock& clock) {
-  LocalCa::Options options{.trust_domain = config.trust_domain,
-                           .state_dir = config.state_dir,
-                           .certificate_file = config.ca_certificate_file,
-                           .key_file = config.ca_key_file};
-  return LocalCa::open(options, [&clock] { return clock.now(); });
-}
-
 // Polls the foreign trust domains on threads of its own: a publisher that hangs must not keep
 // anybody from an SVID.
 struct Federating {
@@ -73,7 +65,7 @@ struct Federating {
 // their jobs use, the listeners before what their calls use.
 class Daemon {
  public:
-  Daemon(const Config& config, Loop& loop, LoopClock& clock, std::unique_ptr<LocalCa> ca)
+  Daemon(const Config& config, Loop& loop, LoopClock& clock, OpenedCa ca)
       : config_(config),
         loop_(loop),
         clock_(clock),
@@ -83,12 +75,13 @@ class Daemon {
         attest_workers_(loop_, 2),
         issue_workers_(loop_, 2),
         file_workers_(loop_, 1),
-        rotator_(clock_, issue_workers_, *ca_, store_, config.rotation, random_jitter()),
-        jwt_svids_(clock_, issue_workers_, *ca_, store_),
+        rotator_(clock_, issue_workers_, *ca_.authority, store_, config.rotation, random_jitter()),
         callers_(attest_workers_, {&unix_attestor_}),
         secret_files_(clock_, file_workers_),
         notifier_(loop_),
-        signals_(loop_.io(), SIGTERM, SIGINT) {}
+        signals_(loop_.io(), SIGTERM, SIGINT) {
+    if (ca_.jwt_signer) jwt_svids_.emplace(clock_, issue_workers_, *ca_.jwt_signer, store_);
+  }
 
   expected<void> serve(const std::function<void()>& on_ready) {
     store_.set_demand(&rotator_);
@@ -135,7 +128,7 @@ class Daemon {
                        .store = store_,
                        .callers = callers_,
                        .workers = attest_workers_,
-                       .jwt_svids = &jwt_svids_};
+                       .jwt_svids = jwt_svids_ ? &*jwt_svids_ : nullptr};
     context.workload_request_bytes = config_.limits.workload_request_bytes;
     context.sds_request_bytes = config_.limits.sds_request_bytes;
     Methods methods;
@@ -152,7 +145,7 @@ class Daemon {
             .store = store_,
             .rotator = rotator_,
             .trust_domain = config_.trust_domain.name(),
-            .ca_name = ca_->name(),
+            .ca_name = ca_.authority->name(),
             .started_at = clock_.now(),
             .connections = [this] { return public_->connections(); },
             .federations =
@@ -171,7 +164,7 @@ class Daemon {
   const Config& config_;
   Loop& loop_;
   LoopClock& clock_;
-  const std::unique_ptr<LocalCa> ca_;
+  const OpenedCa ca_;
   const UnixAttestor unix_attestor_;
   IdentityStore store_;
   // A CA or a file system that hangs must not starve attestation, so each has its own threads.
@@ -179,7 +172,7 @@ class Daemon {
   WorkerPool issue_workers_;
   WorkerPool file_workers_;
   Rotator rotator_;
-  JwtSvidCache jwt_svids_;
+  std::optional<JwtSvidCache> jwt_svids_;
   std::optional<Federating> federating_;
   std::unique_ptr<BundlePublisher> publisher_;
   CallerIdentifier callers_;
@@ -199,7 +192,7 @@ expected<void> run_agent(const Config& config, const std::function<void()>& on_r
   google::protobuf::SetLogHandler(nullptr);
   Loop loop;
   LoopClock clock(loop);
-  auto ca = TRY(open_ca(config, clock));
+  auto ca = TRY(open_ca(config, [&clock] { return clock.now(); }));
   Daemon daemon(config, loop, clock, std::move(ca));
   return daemon.serve(on_ready);
 }

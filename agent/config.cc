@@ -42,19 +42,6 @@ void decode_socket(YamlMapping& section, Config::Socket& socket, Parse parse_its
   section.read("mode", socket.mode, parse_its_mode, Quotes::kAlways);
 }
 
-std::chrono::seconds decode_ca(YamlMapping section, Config& config) {
-  std::chrono::seconds ttl{3600};
-  YamlMapping local = section.mapping("local");
-  local.read("ttl", ttl, parse_ttl);
-  auto certificate = local.find("certificate_file");
-  auto key = local.find("key_file");
-  if (certificate) certificate->read(config.ca_certificate_file, parse_path);
-  if (key) key->read(config.ca_key_file, parse_path);
-  if (certificate && !key) certificate->refuse("needs key_file beside it");
-  if (key && !certificate) key->refuse("needs certificate_file beside it");
-  return ttl;
-}
-
 void decode_rotation(YamlMapping section, Rotator::Options& rotation) {
   auto parse_at = [](std::string_view text) { return parse_fraction(text, 0.1, 0.9); };
   auto parse_jitter = [](std::string_view text) { return parse_fraction(text, 0, 0.5); };
@@ -96,7 +83,9 @@ const Profile* publication_as(const Config& config) {
 
 // The key of ours that lies within reach of a grant of `directory`; null if there is none.
 const char* key_within(const fs::path& directory, const Config& config) {
-  if (config.ca_key_file && is_within(*config.ca_key_file, directory)) return "ca.local.key_file";
+  for (const OwnFile& file : own_files(config.ca)) {
+    if (is_within(file.path, directory)) return file.key;
+  }
   const auto* files = publication_as<CertificateFiles>(config);
   if (files && is_within(files->key_file, directory)) return "bundle_endpoint.key_file";
   bool meets_state =
@@ -133,7 +122,7 @@ Config decode(const YamlValue& root) {
   if (auto apart = check_apart(config.state_dir, config); !apart) {
     top.refuse("state_dir", apart.error().message);
   }
-  auto default_ttl = decode_ca(top.mapping("ca"), config);
+  auto default_ttl = decode_ca(top.mapping("ca"), config.ca);
   if (auto list = top.find("federation")) {
     config.federations = decode_federations(*list, trust_domain);
   }

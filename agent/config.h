@@ -10,8 +10,8 @@
 
 #include "agent/base/entry.h"
 #include "agent/base/log.h"
+#include "agent/config_ca.h"
 #include "agent/publication.h"
-#include "rotation/ca/local_ca.h"
 #include "rotation/federation/federation.h"
 #include "rotation/rotator.h"
 #include "sds/rpc/limits.h"
@@ -29,9 +29,7 @@ struct Config {
   Socket listen{"/run/nodepilot/public/api.sock", 0666};
   Socket admin{"/run/nodepilot/admin/admin.sock", 0660};
   std::filesystem::path state_dir{"/var/lib/nodepilot"};
-  // ca.local: the one kind so far.
-  std::optional<std::filesystem::path> ca_certificate_file{};
-  std::optional<std::filesystem::path> ca_key_file{};
+  CaConfig ca{};
   std::vector<Entry> entries{};
   std::vector<Federation> federations{};
   std::optional<Publication> publication{};

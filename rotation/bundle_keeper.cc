@@ -63,7 +63,8 @@ void BundleKeeper::finish(expected<TrustBundle> result) {
   }
   BundlePtr held = store_.bundle();
   last_error_ = std::move(result).error();
-  schedule_.failed(kBundle, now, held ? std::optional(end_of(*held)) : std::nullopt);
+  schedule_.failed(kBundle, now, held ? std::optional(end_of(*held)) : std::nullopt,
+                   last_error_->retry_after);
   alarm_.set(*schedule_.next());
   log::warn("trust bundle not fetched", {{"error", last_error_->message},
                                          {"failures", schedule_.failures(kBundle)},

@@ -12,6 +12,8 @@ using std::chrono::milliseconds;
 constexpr Duration kShortestLife = milliseconds(500);
 // Nor may a retry, if the jitter happens to be nothing.
 constexpr Duration kShortestRetry = milliseconds(50);
+// A CA that asks for more is mistaken, or wants our certificates to end.
+constexpr Duration kLongestAsked = std::chrono::minutes(5);
 
 Duration scaled(Duration duration, double factor) {
   return Duration(static_cast<Duration::rep>(static_cast<double>(duration.count()) * factor));
@@ -37,7 +39,8 @@ void RotationSchedule::renewed(const EntryId& id, Time now, const Validity& vali
   plan_at(id, plan, now + std::max(scaled(life, std::clamp(share, 0.0, 1.0)), kShortestLife));
 }
 
-void RotationSchedule::failed(const EntryId& id, Time now, std::optional<Time> expiry) {
+void RotationSchedule::failed(const EntryId& id, Time now, std::optional<Time> expiry,
+                              std::optional<Duration> retry_after) {
   bool valid = expiry && *expiry > now;
   Duration limit = valid ? std::min(policy_.backoff_limit, (*expiry - now) / 20)
                          : policy_.backoff_limit_without_svid;
@@ -45,7 +48,12 @@ void RotationSchedule::failed(const EntryId& id, Time now, std::optional<Time> e
   Duration window =
       doubled(policy_.backoff_start, plan.failures, std::max(limit, policy_.backoff_start));
   ++plan.failures;
-  Time when = now + std::max(scaled(window, jitter_()), kShortestRetry);
+  Duration wait = std::max(scaled(window, jitter_()), kShortestRetry);
+  if (retry_after) {
+    Duration asked = std::clamp(*retry_after, kShortestRetry, kLongestAsked);
+    wait = asked + scaled(asked, jitter_());
+  }
+  Time when = now + wait;
   plan_at(id, plan, valid ? std::min(when, *expiry) : when);
 }
 

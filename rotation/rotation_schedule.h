@@ -41,8 +41,10 @@ class RotationSchedule {
 
   // Plans a retry: full jitter in a window that doubles from backoff_start up to
   // min(backoff_limit, remaining life / 20), and never after `expiry`, which is the notAfter of the
-  // SVID still held, if there is one.
-  void failed(const EntryId& id, Time now, std::optional<Time> expiry);
+  // SVID still held, if there is one. If the CA said when to come again, the window begins there
+  // and is as long again.
+  void failed(const EntryId& id, Time now, std::optional<Time> expiry,
+              std::optional<Duration> retry_after = std::nullopt);
 
   // Due at once, whatever was planned; keeps the count of failures.
   void due_now(const EntryId& id, Time now);

@@ -188,7 +188,8 @@ void Rotator::plan_renewal(const RotationOutcome& outcome) {
 void Rotator::plan_retry(const EntryPtr& entry, const Error& error) {
   Time now = clock_.now();
   SvidPtr held = store_.is_supplied(entry->id) ? store_.svid(entry->id) : nullptr;
-  schedule_.failed(entry->id, now, held ? std::optional(held->validity().not_after) : std::nullopt);
+  schedule_.failed(entry->id, now, held ? std::optional(held->validity().not_after) : std::nullopt,
+                   error.retry_after);
   issue_error_ = error;
   log::warn("svid not issued", {{"spiffe_id", entry->spiffe_id.str()},
                                 {"error", error.message},

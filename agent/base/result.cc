@@ -36,7 +36,8 @@ tl::unexpected<Error> fail_errno(std::string what, int errnum) {
 }
 
 tl::unexpected<Error> fail_with(std::string what, const Error& cause) {
-  return fail(cause.code, std::move(what) + ": " + cause.message);
+  return tl::unexpected<Error>(
+      Error{cause.code, std::move(what) + ": " + cause.message, cause.retry_after});
 }
 
 }  // namespace nodepilot

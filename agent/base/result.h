@@ -2,6 +2,8 @@
 // Thread: any.
 #pragma once
 
+#include <chrono>
+#include <optional>
 #include <string>
 #include <tl/expected.hpp>
 #include <utility>
@@ -37,6 +39,8 @@ const char* to_string(Code code);
 struct Error {
   Code code = Code::kUnknown;
   std::string message;
+  // Set if whoever refused said when to come again.
+  std::optional<std::chrono::milliseconds> retry_after{};
 };
 
 template <class T>
@@ -49,7 +53,7 @@ inline tl::unexpected<Error> fail(Code code, std::string message) {
 // The same, with the text of `errnum` appended: "open /a: No such file or directory".
 tl::unexpected<Error> fail_errno(std::string what, int errnum);
 
-// The same error with "what: " put before its message.
+// The same error, its retry_after too, with "what: " put before its message.
 tl::unexpected<Error> fail_with(std::string what, const Error& cause);
 
 namespace detail {

@@ -84,8 +84,9 @@ TEST_CASE("a file that sets everything is read as written") {
   CHECK(config->admin.path == "/srv/np/admin/admin.sock");
   CHECK(config->admin.mode == 0600);
   CHECK(config->state_dir == "/srv/np/state");
-  CHECK(config->ca_certificate_file == "/srv/ca.pem");
-  CHECK(config->ca_key_file == "/srv/ca.key");
+  const auto& ca = std::get<LocalCaConfig>(config->ca);
+  CHECK(ca.certificate_file == "/srv/ca.pem");
+  CHECK(ca.key_file == "/srv/ca.key");
   CHECK(config->rotation.policy.at == 0.6);
   CHECK(config->rotation.policy.jitter == 0.2);
   CHECK(config->rotation.max_in_flight == 3);
@@ -134,7 +135,7 @@ TEST_CASE("what is left out has its default") {
   CHECK(config->admin.path == "/run/nodepilot/admin/admin.sock");
   CHECK(config->admin.mode == 0660);
   CHECK(config->state_dir == "/var/lib/nodepilot");
-  CHECK_FALSE(config->ca_certificate_file);
+  CHECK_FALSE(std::get<LocalCaConfig>(config->ca).certificate_file);
   CHECK(config->entries[0].ttl == 1h);
   CHECK(config->rotation.policy.at == 0.5);
   CHECK(config->sds.form == TrustForm::kSpiffeValidator);

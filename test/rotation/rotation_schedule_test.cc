@@ -51,6 +51,18 @@ TEST_CASE("the renewal instant is drawn once for each certificate") {
   CHECK(schedule.planned("web") == planned);
 }
 
+TEST_CASE("a CA that says when to come again is heeded") {
+  RotationSchedule schedule({}, always(0.25));
+
+  schedule.failed("web", kNow, std::nullopt, seconds(20));
+  schedule.failed("db", kNow, kNow + seconds(10), seconds(20));
+  schedule.failed("slow", kNow, std::nullopt, hours(24));
+
+  CHECK(schedule.planned("web") == kNow + seconds(25));
+  CHECK(schedule.planned("db") == kNow + seconds(10));  // not after the end of what is held
+  CHECK(schedule.planned("slow") <= kNow + minutes(10));
+}
+
 TEST_CASE("a very short certificate does not make a loop without pause") {
   CHECK(renewal_after(0.0, {kNow, kNow + milliseconds(20)}) >= milliseconds(500));
   CHECK(renewal_after(0.0, {kNow, kNow - hours(1)}) >= milliseconds(500));

@@ -1,0 +1,33 @@
+// The section `ca` of the configuration: exactly one kind.
+// Thread: any.
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <optional>
+#include <variant>
+#include <vector>
+
+#include "agent/yaml_decoder.h"
+
+namespace nodepilot {
+
+// The embedded CA: a root made by us, or both files.
+struct LocalCaConfig {
+  std::optional<std::filesystem::path> certificate_file{};
+  std::optional<std::filesystem::path> key_file{};
+};
+
+using CaConfig = std::variant<LocalCaConfig>;
+
+// Notes what is wrong; yields the life of certificates where an identity names none.
+std::chrono::seconds decode_ca(YamlMapping section, CaConfig& ca);
+
+// A file that holds a secret of the agent's own, and the key that names it in the configuration.
+struct OwnFile {
+  const char* key;
+  std::filesystem::path path;
+};
+std::vector<OwnFile> own_files(const CaConfig& ca);
+
+}  // namespace nodepilot
