@@ -31,8 +31,8 @@ expected<std::vector<Certificate>> FakeCa::sign(const Csr& csr, const Entry& ent
 expected<TrustBundle> FakeCa::bundle() {
   ++bundle_calls_;
   if (failure_) return fail(*failure_, "fake CA: told to fail");
-  return TrustBundle::create(TrustDomain::parse("td").value(), {told_.value_or(roots_.back())},
-                             jwt_keys_);
+  return TrustBundle::create(TrustDomain::parse("td").value(),
+                             told_.value_or(std::vector{roots_.back()}), jwt_keys_);
 }
 
 std::size_t FakeCa::signs_for(const std::string& spiffe_id) const {
