@@ -25,7 +25,9 @@ expected<std::vector<Certificate>> FakeCa::sign(const Csr& csr, const Entry& ent
   if (wrong_id_) signed_entry.spiffe_id = SpiffeId::parse(*wrong_id_).value();
   Time start = clock_.now() + start_offset_;
   Validity validity{start, clock_.now() + life_.value_or(entry.ttl)};
-  return std::vector{TRY(make_leaf(keys_.back(), roots_.back(), csr, signed_entry, validity))};
+  std::vector chain{TRY(make_leaf(keys_.back(), roots_.back(), csr, signed_entry, validity))};
+  ++issued_;
+  return chain;
 }
 
 expected<TrustBundle> FakeCa::bundle() {

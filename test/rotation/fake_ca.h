@@ -51,6 +51,8 @@ class FakeCa : public CertificateAuthority {
   void tell_jwt_keys(std::vector<JwtAuthority> keys) { jwt_keys_ = std::move(keys); }
 
   std::size_t signs() const { return signs_; }
+  std::size_t issued() const { return issued_; }  // of signs(), what ended in a certificate
+  std::size_t roots() const { return roots_.size(); }
   std::size_t signs_for(const std::string& spiffe_id) const;
   std::size_t bundle_calls() const { return bundle_calls_; }
   Certificate root() const { return roots_.back(); }
@@ -67,6 +69,7 @@ class FakeCa : public CertificateAuthority {
   std::optional<Duration> life_;
   Duration start_offset_{0};
   std::size_t signs_ = 0;
+  std::size_t issued_ = 0;
   std::map<std::string, std::size_t> signs_for_;
   std::size_t bundle_calls_ = 0;
 };
