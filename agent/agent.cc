@@ -132,6 +132,11 @@ class Daemon {
                        .callers = callers_,
                        .workers = attest_workers_,
                        .jwt_svids = jwt_svids_ ? &*jwt_svids_ : nullptr};
+    if (ca_.workload_tokens) {
+      context.on_caller = [tokens = ca_.workload_tokens](const auto& peer, const auto& entries) {
+        return tokens->note(peer, entries);
+      };
+    }
     context.workload_request_bytes = config_.limits.workload_request_bytes;
     context.sds_request_bytes = config_.limits.sds_request_bytes;
     Methods methods;

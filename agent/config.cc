@@ -21,6 +21,8 @@ constexpr std::size_t kMaxErrors = 100;
 constexpr std::size_t kMaxSocketPathBytes = 103;
 // An SVID that is renewed later than this may end before a slow CA has answered.
 constexpr double kLatestRotation = 0.95;
+// An upstream CA serves many nodes; this is a thousand identities of one in twenty seconds.
+constexpr std::size_t kRemoteRate = 50;
 constexpr Duration kNow{0};
 constexpr Duration kLongestGrace = std::chrono::hours(24);
 
@@ -150,6 +152,7 @@ Config decode(const YamlValue& root) {
     if (auto apart = check_grants(config); !apart) list->refuse(apart.error().message);
     for (const std::string& why : objections(config.ca, config.entries)) list->refuse(why);
   }
+  if (!std::holds_alternative<LocalCaConfig>(config.ca)) config.rotation.max_rate = kRemoteRate;
   decode_rotation(top.mapping("rotation"), config.rotation);
   decode_sds(top.mapping("sds"), config.sds);
   decode_limits(top.mapping("limits"), config.limits);

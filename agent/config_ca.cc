@@ -49,7 +49,8 @@ std::vector<OwnFile> own_files(const CaConfig& ca) {
     files.push_back({"ca.local.key_file", *local->key_file});
   }
   if (const auto* istiod = std::get_if<IstiodOptions>(&ca)) {
-    files.push_back({"ca.istiod.token_file", istiod->token_file});
+    bool is_own_token = istiod->ask_as != IstiodOptions::AskAs::kWorkload;
+    if (is_own_token) files.push_back({"ca.istiod.token_file", istiod->token_file});
     if (istiod->key_file) files.push_back({"ca.istiod.key_file", *istiod->key_file});
   }
   return files;

@@ -51,7 +51,8 @@ expected<std::optional<std::filesystem::path>> parse_root_file(std::string_view 
 expected<AskAs> parse_ask_as(std::string_view text) {
   if (text == "self") return AskAs::kSelf;
   if (text == "node_agent") return AskAs::kNodeAgent;
-  return refuse("must be self or node_agent", text);
+  if (text == "workload") return AskAs::kWorkload;
+  return refuse("must be self, node_agent or workload", text);
 }
 
 // gRPC ends the process over a header that HTTP/2 does not allow.
@@ -167,7 +168,7 @@ std::vector<std::string> istiod_objections(const IstiodOptions& options,
                     ": has dns_names, but the CA of ca.istiod signs none; leave them out");
     }
     auto checked = check_kubernetes_id(entry.spiffe_id);
-    if (options.ask_as == AskAs::kNodeAgent && !checked) {
+    if (options.ask_as != AskAs::kSelf && !checked) {
       all.push_back(entry.id + ": " + checked.error().message);
     }
   }

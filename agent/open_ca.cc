@@ -20,9 +20,18 @@ expected<OpenedCa> open(const Config& config, const LocalCaConfig& local,
 
 expected<OpenedCa> open(const Config& config, const IstiodOptions& istiod,
                         std::function<Time()> now) {
-  auto token = std::make_unique<FileToken>(istiod.token_file, now);
-  return OpenedCa{
-      std::make_unique<IstiodCa>(config.trust_domain, istiod, std::move(token), std::move(now))};
+  OpenedCa opened;
+  std::unique_ptr<TokenSource> tokens;
+  if (istiod.ask_as == IstiodOptions::AskAs::kWorkload) {
+    auto workload_tokens = std::make_unique<WorkloadTokens>(istiod.token_file);
+    opened.workload_tokens = workload_tokens.get();
+    tokens = std::move(workload_tokens);
+  } else {
+    tokens = std::make_unique<FileToken>(istiod.token_file, now);
+  }
+  opened.authority =
+      std::make_unique<IstiodCa>(config.trust_domain, istiod, std::move(tokens), std::move(now));
+  return opened;
 }
 
 }  // namespace

@@ -155,7 +155,7 @@ TEST_CASE("headers are what gRPC can send, and none that it sets itself") {
 
 TEST_CASE("single values of istiod are checked") {
   CHECK(errors_with("ask_as: agent") ==
-        "a.yaml:2:45: ca.istiod.ask_as: must be self or node_agent, got \"agent\"\n");
+        "a.yaml:2:45: ca.istiod.ask_as: must be self, node_agent or workload, got \"agent\"\n");
   CHECK(errors_with("timeout: 500ms") ==
         "a.yaml:2:46: ca.istiod.timeout: must be between 1s and 2m, got \"500ms\"\n");
   CHECK(errors_with("certificate_file: /c") ==

@@ -1,24 +1,11 @@
 #include "rotation/ca/istiod/file_token.h"
 
-#include <algorithm>
-#include <string_view>
-
 #include "agent/base/files.h"
+#include "rotation/ca/istiod/bearer_token.h"
 
 namespace nodepilot {
 namespace fs = std::filesystem;
 namespace {
-
-// API servers make tokens of one or two KiB; HTTP servers take headers of 8 or 16.
-constexpr std::size_t kMaxTokenBytes = std::size_t{16} * 1024;
-
-bool is_space(std::uint8_t c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
-
-// What a bearer token is made of (RFC 6750 section 2.1).
-bool is_token_char(std::uint8_t c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-         std::string_view("-._~+/=").find(static_cast<char>(c)) != std::string_view::npos;
-}
 
 expected<SecretBytes> read_bytes(const fs::path& file) {
   fs::path real = TRY(real_path(file));
@@ -30,15 +17,7 @@ expected<SecretBytes> read_token(const fs::path& file) {
   // What the link pointed to goes away when it is swapped: the second try sees the new one.
   if (!bytes && bytes.error().code == Code::kNotFound) bytes = read_bytes(file);
   if (!bytes) return bytes;
-  auto begin = std::find_if_not(bytes->begin(), bytes->end(), is_space);
-  auto end = std::find_if_not(bytes->rbegin(), std::make_reverse_iterator(begin), is_space).base();
-  if (begin == end) return fail(Code::kFailedPrecondition, "read " + file.string() + ": is empty");
-  if (!std::all_of(begin, end, is_token_char)) {
-    return fail(Code::kFailedPrecondition,
-                "read " + file.string() +
-                    ": holds no token: only A-Z a-z 0-9 - . _ ~ + / = may stand in one");
-  }
-  return SecretBytes(begin, end);
+  return parse_bearer_token(*bytes, file.string());
 }
 
 }  // namespace

@@ -17,7 +17,7 @@ std::string likely_causes(const IstiodOptions& options) {
   std::string token = "the token of " + options.token_file.string() +
                       " (expired, or its audience is not the CA's, istio-ca)";
   std::string cluster = "cluster_id (" + quote(options.cluster_id) + " is not known to the CA)";
-  if (options.ask_as == AskAs::kSelf) return "; check " + token + " and " + cluster;
+  if (options.ask_as != AskAs::kNodeAgent) return "; check " + token + " and " + cluster;
   return "; check, in this order: " + token + "; " + cluster +
          "; that the agent's service account is in the CA's CA_TRUSTED_NODE_ACCOUNTS; that a pod "
          "of "

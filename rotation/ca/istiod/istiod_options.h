@@ -15,6 +15,7 @@ struct IstiodOptions {
   enum class AskAs {
     kSelf,       // for the identity that the token proves
     kNodeAgent,  // for any identity on this node, on the word of the agent's own token
+    kWorkload,   // for each identity with the token of its workload
   };
 
   std::vector<std::string> addresses{};  // "host:port", tried in this order; at least one
