@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "test/faults/upstream.h"
+#include "test/support/captured_log.h"
 
 namespace nodepilot {
 namespace {
@@ -20,6 +21,7 @@ void check_refused(Fault fault, const std::string& why, milliseconds time = {}) 
   const std::string other_serial = other->serial();
   REQUIRE(!serial.empty());
 
+  CapturedLog log;
   rig.istiod.set(fault, time, account(0));
   rig.clock.advance(minutes(33));
   auto newcomer = rig.watch(0);
@@ -31,6 +33,7 @@ void check_refused(Fault fault, const std::string& why, milliseconds time = {}) 
   CHECK(rig.failure(1).empty());
   CHECK(rig.rotator->failures("e0") > 3);
   CHECK(rig.rotator->failures("e0") < 30);
+  CHECK(log.count("svid not issued") == rig.rotator->failures("e0"));
   REQUIRE(rig.rotator->next_renewal("e0"));
   CHECK(*rig.rotator->next_renewal("e0") < rig.clock.now() + minutes(2));
 
@@ -132,11 +135,12 @@ TEST_CASE("fault 16: a chain out of order is put in order if there is a path") {
 }
 
 TEST_CASE("fault 16: a chain without a path is refused") {
-  check_refused(Fault::kNoIntermediate, "");
+  check_refused(Fault::kNoIntermediate, "unable to get local issuer certificate");
 }
 
 TEST_CASE("fault 17: a leaf below an unknown root is refused, whatever roots come with it") {
   check_refused(Fault::kUnknownRoot, "none of which is believed");
+  check_refused(Fault::kUnknownIssuer, "no valid path from certificate ");
   check_refused(Fault::kOtherRoots, "none of which is believed");
   check_refused(Fault::kNoRoots, "element 3");
 }
@@ -152,7 +156,7 @@ TEST_CASE("fault 18: a leaf that cannot be used on both sides is refused") {
 }
 
 TEST_CASE("fault 18: a leaf that its CA may not sign is refused") {
-  check_refused(Fault::kNameConstraint, "");
+  check_refused(Fault::kNameConstraint, "permitted subtree violation");
 }
 
 }  // namespace nodepilot

@@ -66,7 +66,7 @@ TEST_CASE("fault 83: a token that has expired is read again at every try, and sa
   CapturedLog log;
 
   rig.istiod.distrust(Upstream::kToken);
-  rig.clock.advance(minutes(40));
+  rig.clock.advance(minutes(33));
 
   CHECK(watcher->updates.empty());
   CHECK(rig.state().failure->code == Code::kUnauthenticated);
