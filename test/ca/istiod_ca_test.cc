@@ -13,10 +13,10 @@ namespace {
 
 using namespace std::chrono_literals;
 using test::entry_of;
-using test::FakeIstiod;
 using test::IstioRequest;
 using test::IstioResponse;
 using test::refuses_with;
+using test::ScriptedIstiod;
 using test::signs_with;
 using test::TestCa;
 
@@ -58,10 +58,12 @@ struct Rig {
   PrivateKey server_key = PrivateKey::generate().value();
   TestCa root = test::today_root("root");
   TestCa next = test::today_root("next");
-  FakeIstiod::Answer answer = signs_with(root, {root.certificate});
-  FakeIstiod server{test::server_certificate(root, server_key), server_key,
-                    [this](const IstioRequest& request, grpc::ServerContext& context,
-                           IstioResponse& response) { return answer(request, context, response); }};
+  ScriptedIstiod::Answer answer = signs_with(root, {root.certificate});
+  ScriptedIstiod server{
+      test::server_certificate(root, server_key), server_key,
+      [this](const IstioRequest& request, grpc::ServerContext& context, IstioResponse& response) {
+        return answer(request, context, response);
+      }};
   IstiodOptions options;
   std::optional<IstiodCa> ca;
 };

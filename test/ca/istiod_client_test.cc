@@ -15,10 +15,10 @@ namespace nodepilot {
 namespace {
 
 using namespace std::chrono_literals;
-using test::FakeIstiod;
 using test::IstioRequest;
 using test::IstioResponse;
 using test::refuses_with;
+using test::ScriptedIstiod;
 using test::secret;
 using test::TestCa;
 
@@ -32,7 +32,7 @@ ListedRootsPtr listed(const Certificate& root) {
   return std::make_shared<const ListedRoots>(ListedRoots{{root}, root.pem()});
 }
 
-FakeIstiod::Answer says(const std::string& text) {
+ScriptedIstiod::Answer says(const std::string& text) {
   return [text](const IstioRequest&, grpc::ServerContext&, IstioResponse& response) {
     response.add_cert_chain(text);
     return grpc::Status::OK;
@@ -76,8 +76,9 @@ class TcpPort {
 };
 
 struct Rig {
-  std::unique_ptr<FakeIstiod> serve(FakeIstiod::Answer answer) const {
-    return std::make_unique<FakeIstiod>(test::server_certificate(ca, key), key, std::move(answer));
+  std::unique_ptr<ScriptedIstiod> serve(ScriptedIstiod::Answer answer) const {
+    return std::make_unique<ScriptedIstiod>(test::server_certificate(ca, key), key,
+                                            std::move(answer));
   }
   IstiodOptions options(const std::vector<std::string>& addresses, Duration timeout = 5s) const {
     return {.addresses = addresses, .server_name = test::kServerName, .timeout = timeout};
@@ -148,12 +149,12 @@ TEST_CASE("calls share a connection until one fails or the trust changes") {
 
 TEST_CASE("a server that does not prove its name or comes from another CA gets nothing") {
   Rig rig;
-  auto misnamed = std::make_unique<FakeIstiod>(
+  auto misnamed = std::make_unique<ScriptedIstiod>(
       test::server_certificate(rig.ca, rig.key, "istiod.other.svc"), rig.key, says("pem"));
   TestCa other = test::today_root();
-  auto foreign =
-      std::make_unique<FakeIstiod>(test::server_certificate(other, rig.key), rig.key, says("pem"));
-  auto plain = std::make_unique<FakeIstiod>(says("pem"));
+  auto foreign = std::make_unique<ScriptedIstiod>(test::server_certificate(other, rig.key), rig.key,
+                                                  says("pem"));
+  auto plain = std::make_unique<ScriptedIstiod>(says("pem"));
 
   for (const auto* server : {&misnamed, &foreign, &plain}) {
     Error error = rig.failure(rig.options({(*server)->address()}));
@@ -171,8 +172,8 @@ TEST_CASE("without a server name the address itself must be proven") {
   CHECK(rig.failure(options).code == Code::kUnavailable);
   CHECK(server->calls().empty());
 
-  auto local = std::make_unique<FakeIstiod>(test::server_certificate(rig.ca, rig.key, "localhost"),
-                                            rig.key, says("pem"));
+  auto local = std::make_unique<ScriptedIstiod>(
+      test::server_certificate(rig.ca, rig.key, "localhost"), rig.key, says("pem"));
   options.addresses = {"localhost" + local->address().substr(local->address().find(':'))};
   IstiodClient client(options);
   CHECK(rig.ask(client));
@@ -184,7 +185,7 @@ TEST_CASE("a server certificate that has ended is refused") {
     recipe.sans.push_back({GEN_DNS, test::kServerName});
     recipe.validity = {test::today().not_before, test::today().not_before + 1min};
   });
-  FakeIstiod server(ended, rig.key, says("pem"));
+  ScriptedIstiod server(ended, rig.key, says("pem"));
 
   CHECK(rig.failure(rig.options({server.address()})).code == Code::kUnavailable);
   CHECK(server.calls().empty());
@@ -241,8 +242,8 @@ TEST_CASE("a client certificate is shown if there is one") {
   PrivateKey own = PrivateKey::generate().value();
   Certificate shown = rig.ca.leaf(own, "spiffe://example.org/ns/a/sa/self",
                                   [](test::Recipe& recipe) { recipe.validity = test::today(); });
-  FakeIstiod server(test::server_certificate(rig.ca, rig.key), rig.key, says("pem"),
-                    &rig.ca.certificate);
+  ScriptedIstiod server(test::server_certificate(rig.ca, rig.key), rig.key, says("pem"),
+                        &rig.ca.certificate);
   IstiodClient client(rig.options({server.address()}));
   CHECK_FALSE(rig.ask(client));
 

@@ -69,7 +69,7 @@ inline Csr parse_csr(const std::string& pem) {
   return Csr::parse_der(bytes).value();
 }
 
-class FakeIstiod : public istio::v1::auth::IstioCertificateService::Service {
+class ScriptedIstiod : public istio::v1::auth::IstioCertificateService::Service {
  public:
   using Answer =
       std::function<grpc::Status(const IstioRequest&, grpc::ServerContext&, IstioResponse&)>;
@@ -81,8 +81,8 @@ class FakeIstiod : public istio::v1::auth::IstioCertificateService::Service {
   };
 
   // Shows `chain`; clients must show a certificate of `client_ca`, if that is given.
-  FakeIstiod(const Certificate& certificate, const PrivateKey& key, Answer answer,
-             const Certificate* client_ca = nullptr)
+  ScriptedIstiod(const Certificate& certificate, const PrivateKey& key, Answer answer,
+                 const Certificate* client_ca = nullptr)
       : answer_(std::move(answer)) {
     grpc::SslServerCredentialsOptions tls(
         client_ca ? GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY
@@ -92,12 +92,12 @@ class FakeIstiod : public istio::v1::auth::IstioCertificateService::Service {
     listen(grpc::SslServerCredentials(tls));
   }
   // Plain text.
-  explicit FakeIstiod(Answer answer) : answer_(std::move(answer)) {
+  explicit ScriptedIstiod(Answer answer) : answer_(std::move(answer)) {
     listen(grpc::InsecureServerCredentials());
   }
-  FakeIstiod(const FakeIstiod&) = delete;
-  FakeIstiod& operator=(const FakeIstiod&) = delete;
-  ~FakeIstiod() override { server_->Shutdown(std::chrono::system_clock::now()); }
+  ScriptedIstiod(const ScriptedIstiod&) = delete;
+  ScriptedIstiod& operator=(const ScriptedIstiod&) = delete;
+  ~ScriptedIstiod() override { server_->Shutdown(std::chrono::system_clock::now()); }
 
   std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
 
@@ -137,7 +137,7 @@ class FakeIstiod : public istio::v1::auth::IstioCertificateService::Service {
 };
 
 // Signs what is asked for, as istiod does for a node agent, and tells `roots`.
-inline FakeIstiod::Answer signs_with(const TestCa& ca, const std::vector<Certificate>& roots) {
+inline ScriptedIstiod::Answer signs_with(const TestCa& ca, const std::vector<Certificate>& roots) {
   return [&ca, roots](const IstioRequest& request, grpc::ServerContext&, IstioResponse& response) {
     const auto& fields = request.metadata().fields();
     auto asked = fields.find("ImpersonatedIdentity");
@@ -152,7 +152,7 @@ inline FakeIstiod::Answer signs_with(const TestCa& ca, const std::vector<Certifi
   };
 }
 
-inline FakeIstiod::Answer refuses_with(grpc::Status status) {
+inline ScriptedIstiod::Answer refuses_with(grpc::Status status) {
   return [status](const IstioRequest&, grpc::ServerContext&, IstioResponse&) { return status; };
 }
 
