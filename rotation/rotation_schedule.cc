@@ -57,6 +57,10 @@ void RotationSchedule::failed(const EntryId& id, Time now, std::optional<Time> e
   plan_at(id, plan, valid ? std::min(when, *expiry) : when);
 }
 
+Duration RotationSchedule::alarm_margin(Duration life) const {
+  return 2 * std::max(std::min(policy_.backoff_limit, life / 20), policy_.backoff_start);
+}
+
 void RotationSchedule::due_now(const EntryId& id, Time now) { plan_at(id, plans_[id], now); }
 
 void RotationSchedule::forget(const EntryId& id) {

@@ -46,6 +46,10 @@ class RotationSchedule {
   void failed(const EntryId& id, Time now, std::optional<Time> expiry,
               std::optional<Duration> retry_after = std::nullopt);
 
+  // How soon before an SVID that lives `life` ends it is time to raise an alarm: two more tries may
+  // take so long.
+  Duration alarm_margin(Duration life) const;
+
   // Due at once, whatever was planned; keeps the count of failures.
   void due_now(const EntryId& id, Time now);
   void forget(const EntryId& id);

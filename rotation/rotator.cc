@@ -17,11 +17,13 @@ constexpr Duration kStepBack = std::chrono::minutes(1);
 }  // namespace
 
 expected<IssuedSvid> issue(CertificateAuthority& ca, const Entry& entry, const TrustBundle& bundle,
-                           const Clock& clock) {
+                           const Clock& clock, const LifeLimits& life) {
   PrivateKey key = TRY(PrivateKey::generate());
   Csr csr = TRY(Csr::create(key, entry.spiffe_id));
   std::vector<Certificate> chain = TRY(ca.sign(csr, entry));
   X509Svid::Expectation expectation{entry.spiffe_id, entry.dns_names, clock.now()};
+  expectation.life = {std::min<Duration>(life.shortest, entry.ttl / 2),
+                      std::max<Duration>(life.longest, entry.ttl)};
   expected<X509Svid> svid = X509Svid::verified(key, chain, bundle, expectation);
   if (svid) return IssuedSvid{*std::move(svid), std::nullopt};
 
@@ -122,11 +124,12 @@ void Rotator::start_queued() {
 void Rotator::start_issue(const EntryPtr& entry) {
   BundlePtr bundle = store_.bundle();
   in_flight_.emplace(entry->id, clock_.now());
-  workers_.run(
-      [&ca = ca_, &clock = clock_, entry, bundle] { return issue(ca, *entry, *bundle, clock); },
-      [weak = std::weak_ptr<Rotator*>(self_), entry, bundle](expected<IssuedSvid> result) {
-        if (auto self = weak.lock()) (*self)->finish_issue(entry, bundle, std::move(result));
-      });
+  workers_.run([&ca = ca_, &clock = clock_, entry, bundle,
+                life = options_.life] { return issue(ca, *entry, *bundle, clock, life); },
+               [weak = std::weak_ptr<Rotator*>(self_), entry, bundle](expected<IssuedSvid> result) {
+                 if (auto self = weak.lock())
+                   (*self)->finish_issue(entry, bundle, std::move(result));
+               });
 }
 
 void Rotator::finish_issue(const EntryPtr& entry, const BundlePtr& bundle,
@@ -177,6 +180,7 @@ void Rotator::plan_renewal(const RotationOutcome& outcome) {
   schedule_.renewed(outcome.entry_id, now, fresh->validity());
   last_issue_ = now;
   issue_error_.reset();
+  ending_.erase(outcome.entry_id);
   log::info(outcome.before ? "svid rotated" : "svid issued",
             {{"spiffe_id", fresh->id().str()},
              {"old_serial", outcome.before ? outcome.before->leaf().serial() : ""},
@@ -197,7 +201,18 @@ void Rotator::plan_retry(const EntryPtr& entry, const Error& error) {
                                 {"retry_in", to_text(*schedule_.planned(entry->id) - now)},
                                 {"served_until", held ? to_rfc3339(held->validity().not_after)
                                                       : "nothing is served"}});
+  if (held) warn_of_end(*held, entry->id);
   store_.report_failure(entry->id, error);
+}
+
+void Rotator::warn_of_end(const X509Svid& held, const std::string& entry_id) {
+  Duration left = held.validity().not_after - clock_.now();
+  if (left > schedule_.alarm_margin(held.validity().lifetime())) return;
+  if (!ending_.insert(entry_id).second) return;
+  log::error("svid about to expire", {{"spiffe_id", held.id().str()},
+                                      {"not_after", to_rfc3339(held.validity().not_after)},
+                                      {"left", to_text(left)},
+                                      {"failures", schedule_.failures(entry_id)}});
 }
 
 void Rotator::wake() {
@@ -231,6 +246,7 @@ void Rotator::evict_unwanted() {
   for (const std::string& entry_id : over) {
     unwanted_since_.erase(entry_id);
     schedule_.forget(entry_id);
+    ending_.erase(entry_id);
     store_.evict(entry_id);
   }
 }

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -28,9 +29,10 @@ struct IssuedSvid {
 };
 
 // Key, CSR, signature, verification, all on the calling thread. Roots are believed only when they
-// come from ca.bundle(), never from the chain. Thread: worker.
+// come from ca.bundle(), never from the chain. What is asked for is allowed: entry.ttl widens
+// `life` if it is longer, or less than twice as long as the shortest. Thread: worker.
 expected<IssuedSvid> issue(CertificateAuthority& ca, const Entry& entry, const TrustBundle& bundle,
-                           const Clock& clock);
+                           const Clock& clock, const LifeLimits& life = {});
 
 // What a forced rotation did. `fresh` is null if it failed.
 struct RotationOutcome {
@@ -45,6 +47,7 @@ class Rotator : public Demand {
  public:
   struct Options {
     RotationPolicy policy;
+    LifeLimits life{std::chrono::minutes(2), std::chrono::hours(24)};
     std::size_t max_in_flight = 8;
     // How long an identity that nobody wants any more is kept and served to the next who asks.
     Duration grace = std::chrono::minutes(1);
@@ -94,6 +97,8 @@ class Rotator : public Demand {
   expected<SvidPtr> publish(const EntryPtr& entry, const BundlePtr& bundle, IssuedSvid issued);
   void plan_renewal(const RotationOutcome& outcome);
   void plan_retry(const EntryPtr& entry, const Error& error);
+  // Once for each SVID, when the CA has failed until shortly before its end.
+  void warn_of_end(const X509Svid& held, const std::string& entry_id);
 
   // Runs what is due, and sleeps until the next thing is.
   void wake();
@@ -127,7 +132,8 @@ class Rotator : public Demand {
   std::map<std::string, Early> early_;      // these are in flight too
   std::map<std::string, Waiters> waiters_;  // of rotate(), by entry id
   std::map<std::string, Time> unwanted_since_;
-  Time latest_;  // the latest that the clock has told
+  std::set<std::string> ending_;  // entries whose end was warned of
+  Time latest_;                   // the latest that the clock has told
   std::optional<Time> last_issue_;
   std::optional<Error> issue_error_;
   std::shared_ptr<Rotator*> self_;  // completions hold it weakly: they may come after our end
