@@ -25,6 +25,8 @@ constexpr double kLatestRotation = 0.95;
 constexpr std::size_t kRemoteRate = 50;
 constexpr Duration kNow{0};
 constexpr Duration kLongestGrace = std::chrono::hours(24);
+constexpr Duration kMinLife = std::chrono::seconds(1);
+constexpr Duration kMaxLife = std::chrono::hours(24) * 365;
 
 tl::unexpected<Error> refuse(const std::string& why) { return fail(Code::kInvalidArgument, why); }
 
@@ -46,7 +48,17 @@ void decode_socket(YamlMapping& section, Config::Socket& socket, Parse parse_its
   section.read("mode", socket.mode, parse_its_mode, Quotes::kAlways);
 }
 
+void decode_life(YamlMapping& section, LifeLimits& life) {
+  auto parse_life = [](std::string_view text) { return parse_duration(text, kMinLife, kMaxLife); };
+  section.read("shortest_life", life.shortest, parse_life);
+  section.read("longest_life", life.longest, parse_life);
+  if (life.shortest < life.longest) return;
+  section.refuse("longest_life", fmt::format("{} must be longer than shortest_life, {}",
+                                             to_text(life.longest), to_text(life.shortest)));
+}
+
 void decode_rotation(YamlMapping section, Rotator::Options& rotation) {
+  decode_life(section, rotation.life);
   auto parse_at = [](std::string_view text) { return parse_fraction(text, 0.1, 0.9); };
   auto parse_jitter = [](std::string_view text) { return parse_fraction(text, 0, 0.5); };
   auto parse_in_flight = [](std::string_view text) { return parse_count(text, 1, 1000); };

@@ -17,8 +17,9 @@ struct IssuedSvid {
 };
 
 // All on the calling thread. Roots are believed only when they come from ca.bundle(), never from
-// the chain. Thread: worker.
+// the chain. What is asked for is allowed: entry.ttl widens `life` if it is longer, or less than
+// twice as long as the shortest. Thread: worker.
 expected<IssuedSvid> issue(CertificateAuthority& ca, const Entry& entry, const TrustBundle& bundle,
-                           const Clock& clock);
+                           const Clock& clock, const LifeLimits& life = {});
 
 }  // namespace nodepilot

@@ -68,6 +68,10 @@ void RotationSchedule::no_later_than(const EntryId& id, Time when) {
   plan_at(id, it->second, when);
 }
 
+Duration RotationSchedule::alarm_margin(Duration life) const {
+  return 2 * std::max(std::min(policy_.backoff_limit, life / 20), policy_.backoff_start);
+}
+
 void RotationSchedule::due_now(const EntryId& id, Time now) { plan_at(id, plans_[id], now); }
 
 void RotationSchedule::forget(const EntryId& id) {

@@ -50,6 +50,11 @@ class RotationSchedule {
   void hasten(const EntryId& id, Time now, Duration within);
   // Brings a plan forward to `when`.
   void no_later_than(const EntryId& id, Time when);
+
+  // How soon before an SVID that lives `life` ends it is time to raise an alarm: two more tries may
+  // take so long.
+  Duration alarm_margin(Duration life) const;
+
   // Due at once, whatever was planned; keeps the count of failures.
   void due_now(const EntryId& id, Time now);
   void forget(const EntryId& id);

@@ -146,11 +146,12 @@ void Rotator::start_queued() {
 void Rotator::start_issue(const EntryPtr& entry) {
   BundlePtr bundle = store_.bundle();
   in_flight_.emplace(entry->id, clock_.now());
-  workers_.run(
-      [&ca = ca_, &clock = clock_, entry, bundle] { return issue(ca, *entry, *bundle, clock); },
-      [weak = std::weak_ptr<Rotator*>(self_), entry, bundle](expected<IssuedSvid> result) {
-        if (auto self = weak.lock()) (*self)->finish_issue(entry, bundle, std::move(result));
-      });
+  workers_.run([&ca = ca_, &clock = clock_, entry, bundle,
+                life = options_.life] { return issue(ca, *entry, *bundle, clock, life); },
+               [weak = std::weak_ptr<Rotator*>(self_), entry, bundle](expected<IssuedSvid> result) {
+                 if (auto self = weak.lock())
+                   (*self)->finish_issue(entry, bundle, std::move(result));
+               });
 }
 
 void Rotator::finish_issue(const EntryPtr& entry, const BundlePtr& bundle,
@@ -221,6 +222,7 @@ void Rotator::plan_renewal(const RotationOutcome& outcome) {
   issue_error_.reset();
   unreached_.erase(outcome.entry_id);
   leaving_root_.erase(outcome.entry_id);
+  ending_.erase(outcome.entry_id);
   log::info(outcome.before ? "svid rotated" : "svid issued",
             {{"spiffe_id", fresh->id().str()},
              {"old_serial", outcome.before ? outcome.before->leaf().serial() : ""},
@@ -246,6 +248,7 @@ void Rotator::plan_retry(const EntryPtr& entry, const Error& error) {
                                 {"retry_in", to_text(*schedule_.planned(entry->id) - now)},
                                 {"served_until", held ? to_rfc3339(held->validity().not_after)
                                                       : "nothing is served"}});
+  if (held) warn_of_end(*held, entry->id);
   store_.report_failure(entry->id, error);
 }
 
@@ -285,6 +288,16 @@ void Rotator::leave_root(const std::vector<std::string>& entry_ids) {
   log::info("svids leave an old root",
             {{"svids", planned}, {"within", to_text(options_.root_change_spread)}});
   arm();
+}
+
+void Rotator::warn_of_end(const X509Svid& held, const std::string& entry_id) {
+  Duration left = held.validity().not_after - clock_.now();
+  if (left > schedule_.alarm_margin(held.validity().lifetime())) return;
+  if (!ending_.insert(entry_id).second) return;
+  log::error("svid about to expire", {{"spiffe_id", held.id().str()},
+                                      {"not_after", to_rfc3339(held.validity().not_after)},
+                                      {"left", to_text(left)},
+                                      {"failures", schedule_.failures(entry_id)}});
 }
 
 void Rotator::wake() {
@@ -327,6 +340,7 @@ void Rotator::evict_unwanted() {
     unreached_.erase(entry_id);
     leaving_root_.erase(entry_id);
     schedule_.forget(entry_id);
+    ending_.erase(entry_id);
     store_.evict(entry_id);
   }
 }

@@ -36,6 +36,7 @@ class Rotator : public Demand {
  public:
   struct Options {
     RotationPolicy policy;
+    LifeLimits life{std::chrono::minutes(2), std::chrono::hours(24)};
     std::size_t max_in_flight = 8;
     // CSRs a second, of the whole node, evenly spaced; without: no limit.
     std::optional<std::size_t> max_rate{};
@@ -101,6 +102,8 @@ class Rotator : public Demand {
   void heed_recovery();
   void heed_signer(const RotationOutcome& outcome);
   void leave_root(const std::vector<std::string>& entry_ids);
+  // Once for each SVID, when the CA has failed until shortly before its end.
+  void warn_of_end(const X509Svid& held, const std::string& entry_id);
 
   // Runs what is due, and sleeps until the next thing is.
   void wake();
@@ -133,6 +136,8 @@ class Rotator : public Demand {
   std::set<std::string> unreached_;     // entries whose last try did not reach the CA
   std::set<std::string> leaving_root_;  // entries whose way off an old root is planned
   std::vector<Certificate> signers_;    // roots that leaves have moved to
+  Time latest_;                         // the latest that the clock has told
+  std::set<std::string> ending_;        // entries whose end was warned of
   Time latest_;                         // the latest that the clock has told
   std::optional<Time> last_issue_;
   std::optional<Error> issue_error_;

@@ -99,6 +99,20 @@ expected<Time> validation_time(const Validity& validity, const X509Svid::Expecta
                   to_text(expectation.max_clock_skew)));
 }
 
+expected<void> check_life(const Validity& validity, const X509Svid::Expectation& expectation) {
+  const LifeLimits& limits = expectation.life;
+  Duration life = validity.not_after - expectation.now;
+  if (life < limits.shortest) {
+    return refuse(fmt::format("the leaf lives {} from now, at least {} are wanted", to_text(life),
+                              to_text(limits.shortest)));
+  }
+  if (life - expectation.max_clock_skew > limits.longest) {
+    return refuse(fmt::format("the leaf lives {} from now, at most {} are allowed", to_text(life),
+                              to_text(limits.longest)));
+  }
+  return {};
+}
+
 expected<void> check_bundle(const SpiffeId& id, const TrustBundle& bundle) {
   if (id.trust_domain() == bundle.trust_domain()) return {};
   return refuse(id.str() + " is held against the trust bundle of another trust domain, " +
@@ -117,6 +131,7 @@ expected<X509Svid> X509Svid::verified(PrivateKey key, const std::vector<Certific
   TRY(check_names(*leaf, expectation));
   TRY(check_profile(*leaf));
   Time at = TRY(validation_time(leaf->validity(), expectation));
+  TRY(check_life(leaf->validity(), expectation));
   ValidPath path = TRY(validate_path(*leaf, chain, bundle, at));
   return X509Svid(expectation.id, std::move(key), std::move(path.sent), std::move(path.root));
 }

@@ -9,6 +9,13 @@
 
 namespace nodepilot {
 
+// How long a new certificate may live, counted from its arrival. Shorter: it would have to be
+// renewed all the time. Longer: it outlives what its owner agreed to.
+struct LifeLimits {
+  Duration shortest{0};
+  Duration longest = Duration::max();
+};
+
 // Immutable; shared as shared_ptr<const X509Svid>. Thread: any.
 class X509Svid {
  public:
@@ -18,6 +25,7 @@ class X509Svid {
     std::vector<std::string> dns_names;  // the DNS SANs asked for; any other is refused
     Time now;
     Duration max_clock_skew = std::chrono::minutes(1);
+    LifeLimits life{};  // a longer one by max_clock_skew is forgiven
   };
 
   // The only way to get one: the chain (leaf first) is checked against our key, exactly the ID

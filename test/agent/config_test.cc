@@ -462,6 +462,19 @@ TEST_CASE("a rotation that would come too late is refused") {
         "renewal; at * (1 + jitter) must be at most 0.95\n");
 }
 
+TEST_CASE("the allowed lives can be set, the shortest below the longest") {
+  auto config =
+      parse_config(with("rotation: { shortest_life: 10s, longest_life: 36h }\n"), "a.yaml");
+  REQUIRE(config);
+  CHECK(config->rotation.life.shortest == 10s);
+  CHECK(config->rotation.life.longest == 36h);
+
+  CHECK(errors_of(with("rotation: { shortest_life: 25h }\n")) ==
+        "a.yaml:5:11: rotation.longest_life: 1d must be longer than shortest_life, 1d1h\n");
+  CHECK(errors_of(with("rotation: { shortest_life: 2m, longest_life: 1m }\n")) ==
+        "a.yaml:5:46: rotation.longest_life: 1m must be longer than shortest_life, 2m\n");
+}
+
 TEST_CASE("every limit has its own range") {
   CHECK(errors_of(with("limits: { connections: 0, header_bytes: 1KiB, preface_timeout: 2 }\n")) ==
         "a.yaml:5:24: limits.connections: must be a whole number between 1 and 1000000, got \"0\"\n"

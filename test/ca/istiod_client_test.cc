@@ -324,7 +324,7 @@ TEST_CASE("a server's text is bounded, escaped, and without the token or parts o
 
 TEST_CASE("a code that gRPC does not know is unknown") {
   Rig rig;
-  auto server = rig.serve(refuses_with({static_cast<grpc::StatusCode>(99), "x"}));
+  auto server = rig.serve(refuses_with({static_cast<grpc::StatusCode>(20), "x"}));
 
   CHECK(rig.failure(rig.options({server->address()})).code == Code::kUnknown);
 }

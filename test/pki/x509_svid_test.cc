@@ -221,6 +221,19 @@ TEST_CASE("a leaf from a clock that is ahead is accepted within the skew allowed
   CHECK(has(refusal(noon() + 30s, noon() + 50s), "clock skew"));
 }
 
+TEST_CASE("a life outside of the limits is refused, a longer one by the skew is not") {
+  Answer answer;
+  answer.expectation.life = {.shortest = 10min, .longest = 1h};
+  auto ends = [&](Duration life) {
+    return answer.refusal([&](Recipe& r) { r.validity.not_after = noon() + life; });
+  };
+
+  CHECK(has(ends(599s), "the leaf lives 9m59s from now, at least 10m are wanted"));
+  CHECK(ends(10min) == "accepted");
+  CHECK(ends(61min) == "accepted");
+  CHECK(has(ends(3661s), "the leaf lives 1h1m from now, at most 1h are allowed"));
+}
+
 TEST_CASE("a chain to a root that is not in the bundle is refused") {
   Answer answer;
   TestCa stranger = TestCa::root();  // the same name, another key

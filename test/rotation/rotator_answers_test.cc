@@ -115,7 +115,7 @@ TEST_CASE("a renewal that is not valid yet leaves the old SVID in place") {
 }
 
 TEST_CASE("a CA that gives very short lives is not asked without pause") {
-  Rig rig;
+  Rig rig(1, {.policy = {}, .life = {}});
   rig.ca.shorten_life(seconds(1));
 
   auto watcher = rig.watch(0);

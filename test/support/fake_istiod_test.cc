@@ -4,6 +4,8 @@
 
 #include <doctest/doctest.h>
 #include <grpcpp/grpcpp.h>
+#include <openssl/ssl.h>
+#include <sys/socket.h>
 
 #include <future>
 
@@ -86,6 +88,35 @@ struct Client {
   std::chrono::milliseconds patience;
   IstioCertificateResponse answer;
   std::map<std::string, std::string> trailers;
+};
+
+// A TLS client that shows the session of before, by OpenSSL's own tools.
+class Resumption {
+ public:
+  explicit Resumption(std::string address) : address_(std::move(address)) {}
+
+  void shake_hands() {
+    BIO* bio = BIO_new_ssl_connect(context_.get());
+    SSL* ssl = nullptr;
+    BIO_get_ssl(bio, &ssl);
+    BIO_set_conn_hostname(bio, address_.c_str());
+    if (session_) SSL_set_session(ssl, session_.get());
+    BIO_do_connect(bio);
+    // The ticket comes behind the handshake.
+    timeval soon{0, 100'000};
+    setsockopt(static_cast<int>(BIO_get_fd(bio, nullptr)), SOL_SOCKET, SO_RCVTIMEO, &soon,
+               sizeof soon);
+    char byte = 0;
+    SSL_read(ssl, &byte, 1);
+    session_.reset(SSL_get1_session(ssl));
+    BIO_free_all(bio);
+  }
+
+ private:
+  const std::string address_;
+  std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context_{SSL_CTX_new(TLS_client_method()),
+                                                             SSL_CTX_free};
+  std::unique_ptr<SSL_SESSION, decltype(&SSL_SESSION_free)> session_{nullptr, SSL_SESSION_free};
 };
 
 struct Stage {
@@ -215,6 +246,18 @@ TEST_CASE("faults of the transport end with it, on the same port") {
 
   stage.istiod.recover();
   CHECK(Client(stage.istiod).ask().ok());
+}
+
+TEST_CASE("a client that does resume its TLS session is noticed") {
+  Stage stage;
+  stage.istiod.set(Fault::kSilentBehindTls);
+
+  Resumption client(stage.istiod.address());
+  client.shake_hands();
+  client.shake_hands();
+
+  CHECK(stage.istiod.heard().handshakes == 2);
+  CHECK(stage.istiod.heard().resumed == 1);
 }
 
 TEST_CASE("calls, those at a time and tokens are counted") {

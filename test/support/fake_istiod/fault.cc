@@ -38,6 +38,7 @@ constexpr std::array kNames = {
     "no-server-use",
     "no-client-use",
     "name-constraint",
+    "unknown-issuer",
     "unknown-root",
     "empty-chain",
     "no-leaf",

@@ -44,7 +44,8 @@ enum class Fault {
   kNoServerUse,
   kNoClientUse,
   kNameConstraint,
-  kUnknownRoot,
+  kUnknownIssuer,  // with the roots as ever
+  kUnknownRoot,    // which is told with it
   // Of the answer that carries it.
   kEmptyChain,
   kNoLeaf,

@@ -204,7 +204,8 @@ std::optional<std::vector<std::string>> Mint::fill(const Order& order) {
   KeyPtr asked = key_of(order.csr);
   if (!asked) return std::nullopt;
   const Fault fault = order.misdeed.fault;
-  const TestCa& issuer = fault == Fault::kUnknownRoot      ? stranger_
+  bool is_strange = fault == Fault::kUnknownRoot || fault == Fault::kUnknownIssuer;
+  const TestCa& issuer = is_strange                        ? stranger_
                          : fault == Fault::kNameConstraint ? narrow_
                                                            : middle_;
   PrivateKey other_key = PrivateKey::generate().value();
