@@ -98,7 +98,7 @@ class Rotator : public Demand {
   void plan_renewal(const RotationOutcome& outcome);
   void plan_retry(const EntryPtr& entry, const Error& error);
   // Once for each SVID, when the CA has failed until shortly before its end.
-  void warn_of_end(const X509Svid& held, const std::string& entry_id);
+  void warn_of_end(const X509Svid& held, const Entry& entry);
 
   // Runs what is due, and sleeps until the next thing is.
   void wake();

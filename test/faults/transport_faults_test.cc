@@ -7,6 +7,7 @@
 #include "agent/base/loop.h"
 #include "agent/base/sha256.h"
 #include "test/faults/upstream.h"
+#include "test/support/captured_log.h"
 
 namespace nodepilot {
 namespace {
@@ -86,6 +87,21 @@ TEST_CASE("fault 02: an outage over the time of renewal is nobody's but the CA's
 
   CHECK(watcher->serial() != serial);
   CHECK(newcomer->serial() == watcher->serial());
+}
+
+TEST_CASE("fault 02: that its CA sets notBefore back does not raise the alarm of a short life") {
+  UpstreamRig rig(
+      1, {}, [] { return 0.5; }, seconds(10));
+  auto watcher = rig.watch(0);
+  CapturedLog log;
+
+  rig.istiod.set(Fault::kDown);
+  rig.clock.advance(seconds(8));
+  CHECK(log.count("svid not issued") > 2);
+  CHECK(log.count("svid about to expire") == 0);
+
+  rig.clock.advance(seconds(2));
+  CHECK(log.count("svid about to expire") == 1);
 }
 
 TEST_CASE("fault 03: an answer that takes too long ends at the deadline, others do not wait") {

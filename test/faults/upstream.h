@@ -24,10 +24,11 @@ inline std::string account(int number) {
   return "spiffe://td/ns/shop/sa/" + std::to_string(number);
 }
 
-inline EntrySet make_accounts(int count) {
+inline EntrySet make_accounts(int count, seconds ttl = hours(1)) {
   std::vector<Entry> entries;
   for (int number = 0; number < count; ++number) {
     entries.push_back(make_entry(number));
+    entries.back().ttl = ttl;
     entries.back().spiffe_id = SpiffeId::parse(account(number)).value();
   }
   return EntrySet(std::move(entries));
@@ -67,8 +68,9 @@ struct UpstreamRig {
   using Change = std::function<void(IstiodOptions&)>;
 
   explicit UpstreamRig(
-      int entries = 1, const Change& change = {}, Jitter jitter = [] { return 0.5; })
-      : store(clock, make_accounts(entries)) {
+      int entries = 1, const Change& change = {}, Jitter jitter = [] { return 0.5; },
+      seconds ttl = hours(1))
+      : store(clock, make_accounts(entries, ttl)) {
     if (change) change(upstream.options);
     ca = upstream.connect();
     rotator = std::make_unique<Rotator>(clock, workers, *ca, store, Rotator::Options{},
