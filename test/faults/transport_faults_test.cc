@@ -17,7 +17,7 @@ using steady = std::chrono::steady_clock;
 // The same with real time and real workers, for what is about who waits for whom.
 struct RealTimeRig {
   explicit RealTimeRig(int entries) : store(clock, make_accounts(entries)) {
-    upstream.options.timeout = milliseconds(400);
+    upstream.options.timeout = milliseconds(700);
     ca = upstream.connect();
     workers = std::make_unique<WorkerPool>(loop, 4);
     rotator = std::make_unique<Rotator>(clock, *workers, *ca, store, Rotator::Options{},
@@ -136,7 +136,7 @@ TEST_CASE("fault 03: a CA that is slow, but within the deadline, is waited for")
 }
 
 TEST_CASE("fault 04: a connection on which nothing comes is left at the deadline") {
-  UpstreamRig rig;
+  UpstreamRig rig(1, be_impatient);
   auto watcher = rig.watch(0);
   const std::string serial = watcher->serial();
   std::size_t before = rig.istiod.heard().connections;
@@ -162,7 +162,7 @@ TEST_CASE("fault 04: the next address is asked, and asked first from then on") {
   silent.set(Fault::kSilent);
   UpstreamRig rig(1, [&](IstiodOptions& options) {
     options.addresses.insert(options.addresses.begin(), silent.address());
-    options.timeout = milliseconds(400);
+    options.timeout = seconds(1);  // half of it for each
   });
 
   auto watcher = rig.watch(0);
@@ -177,7 +177,7 @@ TEST_CASE("fault 04: the next address is asked, and asked first from then on") {
 }
 
 TEST_CASE("fault 05: nobody but the CA is told the token") {
-  UpstreamRig rig;
+  UpstreamRig rig(1, be_impatient);
   Fault fault = Fault::kNone;
   SUBCASE("another name") { fault = Fault::kOtherTlsName; }
   SUBCASE("an unknown CA") { fault = Fault::kUnknownTlsCa; }
@@ -221,7 +221,7 @@ TEST_CASE("fault 06: weak TLS is refused") {
 }
 
 TEST_CASE("fault 06: no session is resumed, every handshake is a full one") {
-  UpstreamRig rig;
+  UpstreamRig rig(1, be_impatient);
   rig.istiod.set(Fault::kSilentBehindTls);
 
   auto watcher = rig.watch(0);

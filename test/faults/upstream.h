@@ -45,7 +45,7 @@ struct Upstream {
     options.root_file = directory / "root.pem";
     options.server_name = FakeIstiod::kTlsName;
     options.ask_as = IstiodOptions::AskAs::kNodeAgent;
-    options.timeout = milliseconds(150);
+    options.timeout = seconds(3);
   }
 
   std::unique_ptr<IstiodCa> connect() const {
@@ -63,6 +63,9 @@ struct Upstream {
  private:
   std::function<Time()> now_;
 };
+
+// For an agent that is to run into its deadline again and again.
+inline void be_impatient(IstiodOptions& options) { options.timeout = milliseconds(250); }
 
 struct UpstreamRig {
   using Change = std::function<void(IstiodOptions&)>;
