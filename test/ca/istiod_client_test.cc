@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 #include <sys/socket.h>
 
+#include <future>
 #include <thread>
 
 #include "agent/base/fd.h"
@@ -323,7 +324,7 @@ TEST_CASE("a server's text is bounded, escaped, and without the token or parts o
 
 TEST_CASE("a code that gRPC does not know is unknown") {
   Rig rig;
-  auto server = rig.serve(refuses_with({static_cast<grpc::StatusCode>(99), "x"}));
+  auto server = rig.serve(refuses_with({static_cast<grpc::StatusCode>(20), "x"}));
 
   CHECK(rig.failure(rig.options({server->address()})).code == Code::kUnknown);
 }
@@ -370,40 +371,52 @@ TEST_CASE("a hint when to come again is taken from the trailers") {
   CHECK_FALSE(hint("soon"));
 }
 
-TEST_CASE("an answer of ten megabytes is cut off, packed or not") {
+// `bytes` of answer, and what the client makes of it.
+Error failure_over(const Rig& rig, std::size_t bytes, bool packed) {
+  auto server =
+      rig.serve([&](const IstioRequest&, grpc::ServerContext& context, IstioResponse& response) {
+        if (packed) context.set_compression_algorithm(GRPC_COMPRESS_GZIP);
+        response.add_cert_chain(std::string(bytes, 'a'));
+        return grpc::Status::OK;
+      });
+  return rig.failure(rig.options({server->address()}));
+}
+
+TEST_CASE("an answer of more than a megabyte is refused, packed or not") {
   Rig rig;
-  for (bool packed : {false, true}) {
-    auto server =
-        rig.serve([&](const IstioRequest&, grpc::ServerContext& context, IstioResponse& response) {
-          if (packed) context.set_compression_algorithm(GRPC_COMPRESS_GZIP);
-          response.add_cert_chain(std::string(10'000'000, 'a'));
-          return grpc::Status::OK;
-        });
 
-    Error error = rig.failure(rig.options({server->address()}));
+  CHECK(failure_over(rig, 1'100'000, false).code == Code::kResourceExhausted);
+  CHECK(failure_over(rig, 10'000'000, false).code == Code::kResourceExhausted);
+  CHECK(failure_over(rig, 10'000'000, true).code == Code::kUnimplemented);
+}
 
-    CHECK(error.code == (packed ? Code::kUnimplemented : Code::kResourceExhausted));
-    CHECK(server->calls().size() == 1);
-  }
+TEST_CASE("a huge answer is cut off long before it has come") {
+  Rig rig;
+
+  Error error = failure_over(rig, 60'000'000, false);
+
+  CHECK(error.code == Code::kResourceExhausted);
+  CHECK_MESSAGE(has(error.message, "Buffers full"), error.message);
 }
 
 TEST_CASE("stop ends the call under way and all later ones") {
   Rig rig;
-  std::unique_ptr<IstiodClient> client;
-  std::thread stopper;
+  std::promise<void> arrived;
   auto server = rig.serve(
       [&](const IstioRequest& request, grpc::ServerContext& context, IstioResponse& response) {
-        stopper = std::thread([&] { client->stop(); });
+        arrived.set_value();
         return hang(request, context, response);
       });
-  client = std::make_unique<IstiodClient>(rig.options({server->address()}, 60s));
+  IstiodClient client(rig.options({server->address()}, 60s));
+  auto answer = std::async(std::launch::async, [&] { return rig.ask(client); });
+  arrived.get_future().wait();
 
-  auto answer = rig.ask(*client);
-  stopper.join();
+  client.stop();
 
-  REQUIRE_FALSE(answer);
-  CHECK(answer.error().code == Code::kCancelled);
-  auto later = rig.ask(*client);
+  auto ended = answer.get();
+  REQUIRE_FALSE(ended);
+  CHECK(ended.error().code == Code::kCancelled);
+  auto later = rig.ask(client);
   REQUIRE_FALSE(later);
   CHECK(later.error().code == Code::kCancelled);
   CHECK(server->calls().size() == 1);

@@ -3,6 +3,7 @@
 #include <grpc/compression.h>
 #include <grpc/support/log.h>
 #include <grpcpp/create_channel.h>
+#include <grpcpp/resource_quota.h>
 #include <grpcpp/security/credentials.h>
 
 #include <algorithm>
@@ -19,6 +20,7 @@ using std::chrono::steady_clock;
 
 // Ten certificates of the largest kind fit, and a hundred roots of the usual one.
 constexpr int kMaxAnswerBytes = 1024 * 1024;
+constexpr std::size_t kMaxBufferedBytes = std::size_t{8} * kMaxAnswerBytes;
 // An idle connection may die without a sign; the next certificate is hours away anyway.
 constexpr int kIdleMilliseconds = 30'000;
 constexpr int kConnectMilliseconds = 3'000;
@@ -41,6 +43,8 @@ grpc::ChannelArguments channel_arguments(const IstiodOptions& options) {
   arguments.SetInt(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1 << GRPC_COMPRESS_NONE);
   arguments.SetInt(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0);
   arguments.SetMaxReceiveMessageSize(kMaxAnswerBytes);
+  // gRPC takes in a whole message before it looks at that bound; beyond its quota it cuts it off.
+  arguments.SetResourceQuota(grpc::ResourceQuota("istiod").Resize(kMaxBufferedBytes));
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
   arguments.SetInt(GRPC_ARG_CLIENT_IDLE_TIMEOUT_MS, kIdleMilliseconds);

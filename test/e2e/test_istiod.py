@@ -1,0 +1,100 @@
+"""The real daemon with an istiod as its CA."""
+import time
+
+import pytest
+
+from kit.agent import identity
+from kit.istiod import FakeIstiod
+from kit.process import wait_until
+
+WEB, DB = "ns/shop/sa/web", "ns/shop/sa/db"
+
+
+@pytest.fixture
+def istiod(request, folder):
+    started = FakeIstiod(request.config.getoption("--binary").parent / "test" / "fake_istiod", folder)
+    started.trust("first.token")
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def token(folder):
+    file = folder / "token"
+    file.write_text("first.token\n")
+    return file
+
+
+@pytest.fixture
+def agent(make_agent, istiod, token, own_uid):
+    """Running; two identities for this process."""
+    section = {"addresses": [istiod.address], "token_file": str(token), "root_file": str(istiod.root_file),
+               "server_name": "istiod.istio-system.svc", "ask_as": "node_agent"}
+    return make_agent([identity(WEB, own_uid), identity(DB, own_uid)], ca={"istiod": section}).start()
+
+
+def fetch(agent):
+    done = agent.command("fetch", "x509", "-o", "json")
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_identities_of_others_are_fetched_and_shown(agent, istiod):
+    fetched = fetch(agent)
+
+    assert WEB in fetched and DB in fetched
+    assert set(istiod.counts()["signed_for"]) == {f"spiffe://dev.local/{WEB}", f"spiffe://dev.local/{DB}"}
+    status = agent.json("status")
+    assert status["ca"]["name"] == "istiod"
+    assert status["ca"]["last_error"] is None
+    assert len(agent.serials()) == 2
+
+
+def test_a_rotated_token_serves_the_next_certificate(agent, istiod, token):
+    fetch(agent)
+    istiod.trust("second.token")
+    istiod.distrust("first.token")
+
+    token.write_text("second.token")
+
+    assert all(not r["error"] for r in agent.rotate()["rotations"])
+    assert istiod.has_seen("second.token")
+
+
+def test_a_ca_that_is_down_costs_nobody_a_certificate_and_is_found_again(agent, istiod):
+    fetch(agent)
+    held = agent.serials()
+    istiod.fault("down")
+
+    assert agent.command("rotate", "--all", "--wait", "10s").returncode != 0
+
+    assert agent.serials() == held
+    fetch(agent)
+    assert istiod.address in agent.json("status")["ca"]["last_error"]
+    istiod.recover()
+    assert all(not r["error"] for r in agent.rotate()["rotations"])
+    assert not set(agent.serials().values()) & set(held.values())
+    assert agent.json("status")["ca"]["last_error"] is None
+
+
+def test_an_agent_ends_at_once_while_the_ca_hangs(agent, istiod):
+    istiod.fault("hang")
+    pending = agent.command("fetch", "x509", "--timeout", "1s")
+    assert pending.returncode != 0
+    wait_until("a request that hangs", lambda: istiod.counts()["in_flight"] > 0)
+    begun = time.monotonic()
+
+    assert agent.stop() == 0
+
+    assert time.monotonic() - begun < 4
+
+
+def test_the_token_is_in_no_log_and_no_answer(agent, istiod):
+    istiod.fault("unauthenticated", 0)
+    agent.command("fetch", "x509", "--timeout", "1s")
+    wait_until("a refusal", lambda: agent.json("status")["ca"]["last_error"])
+
+    told = agent.command("status", "-o", "json").stdout + agent.process.output()
+
+    assert "UNAUTHENTICATED" in told
+    assert "first.token" not in told
