@@ -146,8 +146,9 @@ TEST_CASE("fault 04: a connection on which nothing comes is left at the deadline
   auto begun = steady::now();
   rig.clock.advance(minutes(30) + seconds(3));
 
-  CHECK(rig.rotator->failures("e0") >= 2);
-  CHECK(rig.istiod.heard().connections - before >= rig.rotator->failures("e0"));
+  // The first try may have been on the connection that was cut, each other one made its own.
+  CHECK(rig.rotator->failures("e0") >= 3);
+  CHECK(rig.istiod.heard().connections - before + 1 >= rig.rotator->failures("e0"));
   CHECK(steady::now() - begun < seconds(5));
   CHECK(watcher->serial() == serial);
   CHECK(has(rig.failure(), "no answer within"));
