@@ -240,6 +240,7 @@ TEST_CASE("fault 07: a CA that asks for a pause gets it, from each at another ti
   rig.istiod.set(Fault::kExhausted, seconds(30));
 
   std::vector<std::unique_ptr<Watcher>> watchers;
+  watchers.reserve(kEntries);
   for (int number = 0; number < kEntries; ++number) watchers.push_back(rig.watch(number));
   CHECK(rig.istiod.counts().calls == kEntries);
   rig.clock.advance(seconds(29));

@@ -26,6 +26,7 @@ inline std::string account(int number) {
 
 inline EntrySet make_accounts(int count, seconds ttl = hours(1)) {
   std::vector<Entry> entries;
+  entries.reserve(static_cast<std::size_t>(count));
   for (int number = 0; number < count; ++number) {
     entries.push_back(make_entry(number));
     entries.back().ttl = ttl;
