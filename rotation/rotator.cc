@@ -248,7 +248,7 @@ void Rotator::plan_retry(const EntryPtr& entry, const Error& error) {
                                 {"retry_in", to_text(*schedule_.planned(entry->id) - now)},
                                 {"served_until", held ? to_rfc3339(held->validity().not_after)
                                                       : "nothing is served"}});
-  if (held) warn_of_end(*held, entry->id);
+  if (held) warn_of_end(*held, *entry);
   store_.report_failure(entry->id, error);
 }
 
@@ -290,14 +290,15 @@ void Rotator::leave_root(const std::vector<std::string>& entry_ids) {
   arm();
 }
 
-void Rotator::warn_of_end(const X509Svid& held, const std::string& entry_id) {
+void Rotator::warn_of_end(const X509Svid& held, const Entry& entry) {
   Duration left = held.validity().not_after - clock_.now();
-  if (left > schedule_.alarm_margin(held.validity().lifetime())) return;
-  if (!ending_.insert(entry_id).second) return;
+  // CAs set notBefore back: of a short life that may be the most.
+  Duration life = std::min<Duration>(held.validity().lifetime(), entry.ttl);
+  if (left > schedule_.alarm_margin(life) || !ending_.insert(entry.id).second) return;
   log::error("svid about to expire", {{"spiffe_id", held.id().str()},
                                       {"not_after", to_rfc3339(held.validity().not_after)},
                                       {"left", to_text(left)},
-                                      {"failures", schedule_.failures(entry_id)}});
+                                      {"failures", schedule_.failures(entry.id)}});
 }
 
 void Rotator::wake() {

@@ -103,7 +103,7 @@ class Rotator : public Demand {
   void heed_signer(const RotationOutcome& outcome);
   void leave_root(const std::vector<std::string>& entry_ids);
   // Once for each SVID, when the CA has failed until shortly before its end.
-  void warn_of_end(const X509Svid& held, const std::string& entry_id);
+  void warn_of_end(const X509Svid& held, const Entry& entry);
 
   // Runs what is due, and sleeps until the next thing is.
   void wake();

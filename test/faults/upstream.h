@@ -24,10 +24,12 @@ inline std::string account(int number) {
   return "spiffe://td/ns/shop/sa/" + std::to_string(number);
 }
 
-inline EntrySet make_accounts(int count) {
+inline EntrySet make_accounts(int count, seconds ttl = hours(1)) {
   std::vector<Entry> entries;
+  entries.reserve(static_cast<std::size_t>(count));
   for (int number = 0; number < count; ++number) {
     entries.push_back(make_entry(number));
+    entries.back().ttl = ttl;
     entries.back().spiffe_id = SpiffeId::parse(account(number)).value();
   }
   return EntrySet(std::move(entries));
@@ -44,7 +46,7 @@ struct Upstream {
     options.root_file = directory / "root.pem";
     options.server_name = FakeIstiod::kTlsName;
     options.ask_as = IstiodOptions::AskAs::kNodeAgent;
-    options.timeout = milliseconds(150);
+    options.timeout = seconds(3);
   }
 
   std::unique_ptr<IstiodCa> connect() const {
@@ -63,12 +65,16 @@ struct Upstream {
   std::function<Time()> now_;
 };
 
+// For an agent that is to run into its deadline again and again.
+inline void be_impatient(IstiodOptions& options) { options.timeout = milliseconds(250); }
+
 struct UpstreamRig {
   using Change = std::function<void(IstiodOptions&)>;
 
   explicit UpstreamRig(
-      int entries = 1, const Change& change = {}, Jitter jitter = [] { return 0.5; })
-      : store(clock, make_accounts(entries)) {
+      int entries = 1, const Change& change = {}, Jitter jitter = [] { return 0.5; },
+      seconds ttl = hours(1))
+      : store(clock, make_accounts(entries, ttl)) {
     if (change) change(upstream.options);
     ca = upstream.connect();
     rotator = std::make_unique<Rotator>(clock, workers, *ca, store, Rotator::Options{},

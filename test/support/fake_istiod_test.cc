@@ -90,10 +90,14 @@ struct Client {
   std::map<std::string, std::string> trailers;
 };
 
-// A TLS client that shows the session of before, by OpenSSL's own tools.
-class Resumption {
+// A TLS client that takes what it gets, and shows the session of before.
+class LaxClient {
  public:
-  explicit Resumption(std::string address) : address_(std::move(address)) {}
+  explicit LaxClient(std::string address) : address_(std::move(address)) {
+    SSL_CTX_set_security_level(context_.get(), 0);
+    SSL_CTX_set_min_proto_version(context_.get(), TLS1_VERSION);
+    SSL_CTX_set_cipher_list(context_.get(), "ALL:@SECLEVEL=0");
+  }
 
   void shake_hands() {
     BIO* bio = BIO_new_ssl_connect(context_.get());
@@ -252,12 +256,23 @@ TEST_CASE("a client that does resume its TLS session is noticed") {
   Stage stage;
   stage.istiod.set(Fault::kSilentBehindTls);
 
-  Resumption client(stage.istiod.address());
+  LaxClient client(stage.istiod.address());
   client.shake_hands();
   client.shake_hands();
 
   CHECK(stage.istiod.heard().handshakes == 2);
   CHECK(stage.istiod.heard().resumed == 1);
+}
+
+TEST_CASE("weak TLS is real: who does not mind has it") {
+  Stage stage;
+  SUBCASE("TLS 1.1") { stage.istiod.set(Fault::kOldTls); }
+  SUBCASE("a weak cipher") { stage.istiod.set(Fault::kWeakCipher); }
+  SUBCASE("a weak key") { stage.istiod.set(Fault::kWeakTlsKey); }
+
+  LaxClient(stage.istiod.address()).shake_hands();
+
+  CHECK(stage.istiod.heard().handshakes == 1);
 }
 
 TEST_CASE("calls, those at a time and tokens are counted") {
