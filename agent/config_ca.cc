@@ -24,7 +24,14 @@ LocalCaConfig decode_local(YamlMapping local, std::chrono::seconds& ttl) {
 
 std::chrono::seconds decode_ca(YamlMapping section, CaConfig& ca) {
   std::chrono::seconds ttl = kDefaultTtl;
-  ca = decode_local(section.mapping("local"), ttl);
+  auto vault = section.find("vault");
+  if (vault && section.find("local"))
+    vault->refuse("only one kind of CA may be given, not local too");
+  if (vault) {
+    ca = decode_vault(*vault, ttl);
+  } else {
+    ca = decode_local(section.mapping("local"), ttl);
+  }
   return ttl;
 }
 
@@ -32,6 +39,9 @@ std::vector<OwnFile> own_files(const CaConfig& ca) {
   std::vector<OwnFile> files;
   if (const auto* local = std::get_if<LocalCaConfig>(&ca); local && local->key_file) {
     files.push_back({"ca.local.key_file", *local->key_file});
+  }
+  if (const auto* vault = std::get_if<VaultOptions>(&ca)) {
+    for (const auto& [key, path] : vault_secrets(*vault)) files.push_back({key, path});
   }
   return files;
 }

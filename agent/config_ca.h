@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "agent/config_vault.h"
 #include "agent/yaml_decoder.h"
 
 namespace nodepilot {
@@ -18,7 +19,7 @@ struct LocalCaConfig {
   std::optional<std::filesystem::path> key_file{};
 };
 
-using CaConfig = std::variant<LocalCaConfig>;
+using CaConfig = std::variant<LocalCaConfig, VaultOptions>;
 
 // Notes what is wrong; yields the life of certificates where an identity names none.
 std::chrono::seconds decode_ca(YamlMapping section, CaConfig& ca);

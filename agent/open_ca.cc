@@ -1,6 +1,7 @@
 #include "agent/open_ca.h"
 
 #include "rotation/ca/local_ca.h"
+#include "rotation/ca/vault/vault_ca.h"
 
 namespace nodepilot {
 namespace {
@@ -14,6 +15,11 @@ expected<OpenedCa> open(const Config& config, const LocalCaConfig& local,
   auto ca = TRY(LocalCa::open(options, std::move(now)));
   JwtSigner* jwt_signer = ca.get();
   return OpenedCa{std::move(ca), jwt_signer};
+}
+
+expected<OpenedCa> open(const Config& config, const VaultOptions& vault,
+                        std::function<Time()> now) {
+  return OpenedCa{std::make_unique<VaultCa>(config.trust_domain, vault, std::move(now))};
 }
 
 }  // namespace

@@ -24,6 +24,10 @@ class CertificateAuthority {
 
   // The roots that its chains end in.
   virtual expected<TrustBundle> bundle() = 0;
+
+  // Every call, present and to come, ends soon: nobody waits for a CA that hangs when the daemon
+  // ends. Thread: any.
+  virtual void stop() {}
 };
 
 }  // namespace nodepilot
