@@ -25,7 +25,9 @@ expected<SecretBytes> trimmed_word(SecretBytes bytes, const fs::path& file) {
   bytes.erase(last, bytes.end());
   bytes.erase(bytes.begin(), std::find_if_not(bytes.begin(), bytes.end(), is_space));
   if (is_secret_word({reinterpret_cast<const char*>(bytes.data()), bytes.size()})) return bytes;
-  const char* why = bytes.empty() ? ": is empty" : ": must hold one word of printable ASCII";
+  const char* why = bytes.empty()
+                        ? ": is empty"
+                        : ": must hold one word of printable ASCII without quotes and backslashes";
   return fail(Code::kFailedPrecondition, file.string() + why);
 }
 
