@@ -1,13 +1,14 @@
 """A real OpenBao as the CA. Only Kubernetes' API server, which one way to log in asks, is played by us."""
 import os
+import pathlib
 import signal
 import tempfile
-import pathlib
 import time
 
 import jwt
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from conftest import ROOT, parts
 from kit import federation, openbao, workload
@@ -44,8 +45,10 @@ def approle(bao):
 
 @pytest.fixture
 def kubernetes(bao, folder):
-    token = jwt.encode({"iss": "kubernetes/serviceaccount", "sub": "system:serviceaccount:nodepilot:nodepilot",
-                        "exp": int(time.time()) + 600}, "x" * 32, algorithm="HS256")
+    token = jwt.encode({"iss": "https://kubernetes.default.svc", "sub": "system:serviceaccount:nodepilot:nodepilot",
+                        "exp": int(time.time()) + 600, "iat": int(time.time()), "kubernetes.io": {
+                            "namespace": "nodepilot", "serviceaccount": {"name": "nodepilot", "uid": "1"}}},
+                       ec.generate_private_key(ec.SECP256R1()), algorithm="ES256")
     certificate, key = federation.web_certificate(folder)
     reviewer = openbao.TokenReviewer(certificate, key, token, "nodepilot", "nodepilot")
     parts["kubernetes API"] = "fake (it reviews one token)"
@@ -60,7 +63,7 @@ def kubernetes(bao, folder):
 @pytest.fixture
 def cert(bao, folder):
     nodes = FileCa(folder)
-    nodes.issue("https://node.example.org")
+    nodes.issue("https://node.example.org", "node")
     (folder / "tls.key").chmod(0o600)
     (bao.folder / "nodes-ca.pem").write_bytes((folder / "ca.crt").read_bytes())
     bao.follow_page("cert")
@@ -131,10 +134,10 @@ def test_no_secret_gets_into_the_log_of_a_login_that_fails(bao, start, approle, 
 
 def test_a_token_is_renewed_and_at_its_end_replaced_without_a_gap(bao, start, approle):
     role = "auth/approle/role/nodepilot"
-    bao.bao("write", role, "token_ttl=5s", "token_max_ttl=12s")
+    bao.bao("write", role, "token_ttl=4s", "token_max_ttl=9s")
     renewals, logins = bao.asked("auth/token/renew-self"), bao.asked("auth/approle/login")
     try:
-        agent = start(approle, ttl="8s")
+        agent = start(approle, ttl="6s")
         assert agent.command("fetch", "x509").returncode == 0
         seen = set()
 

@@ -47,6 +47,7 @@ class OpenBao:
             storage "raft" {{
               path = "{folder / 'data'}"
               node_id = "one"
+              performance_multiplier = 1
             }}
             listener "tcp" {{
               address = "{listen}"
