@@ -238,6 +238,21 @@ TEST_CASE("a failed login says how, and never with what") {
   CHECK(refused.error().retry_after == 3s);
 }
 
+TEST_CASE("a login that Vault refuses is not tried again at once") {
+  Rig rig;
+  auto good = rig.vault.handlers[kAppRole];
+  rig.vault.handlers[kAppRole] = [](const std::string&) { return refusal(400, "invalid"); };
+  auto ca = rig.open(rig.approle());
+
+  std::string first = rig.refusal_of(*ca);
+  CHECK(rig.refusal_of(*ca) == first);
+  CHECK(rig.vault.count(kAppRole) == 1);
+  rig.vault.handlers[kAppRole] = good;
+  rig.now += 5s;
+
+  CHECK(rig.sign(*ca));
+}
+
 TEST_CASE("those who need a login at the same time share one") {
   Rig rig;
   std::promise<void> begun;

@@ -10,6 +10,8 @@ namespace nodepilot {
 namespace {
 
 constexpr Duration kRefusedLogin = std::chrono::minutes(1);
+// Vault locks out who fails too often, and every identity that waits would try.
+constexpr Duration kFailedLogin = std::chrono::seconds(5);
 constexpr Duration kShortestRetry = std::chrono::seconds(1);
 
 void append(SecretBytes& bytes, std::string_view text) {
@@ -154,6 +156,10 @@ expected<void> VaultToken::renew(Deadline deadline) {
 }
 
 expected<void> VaultToken::log_in(Deadline deadline) {
+  auto since_failure = now_() - failed_at_;
+  bool is_just_refused = failure_ && is_refusal(*failure_) && since_failure >= Duration(0) &&
+                         since_failure < kFailedLogin;
+  if (is_just_refused) return tl::unexpected<Error>(*failure_);
   auto attempt = [&]() -> expected<VaultLease> {
     auto made = std::visit([](const auto& auth) { return credential_of(auth); }, options_.auth);
     if (!made) return fail_with("log in to Vault", made.error());
@@ -174,6 +180,7 @@ expected<void> VaultToken::log_in(Deadline deadline) {
   auto lease = attempt();
   ++logins_;
   failure_ = lease ? std::nullopt : std::optional(lease.error());
+  failed_at_ = now_();
   if (!lease) return tl::unexpected<Error>(lease.error());
   hold_lease(*lease);
   return {};

@@ -20,7 +20,8 @@ class VaultToken {
 
   // The token to use now. A file is read each time; if it cannot be, what it held last is used. A
   // login lasts for its lease: after two thirds of that it is renewed, or, if that cannot be, done
-  // anew; what is still valid is used as long as that fails.
+  // anew; what is still valid is used as long as that fails. A login that Vault refused is not
+  // tried again for five seconds.
   expected<SecretBytes> get(Deadline deadline);
 
   // After Vault refused `used`: another token, or none if none would do better. A login that was
@@ -59,7 +60,8 @@ class VaultToken {
 
   std::mutex mutex_;  // held through a login: one at a time
   std::optional<Held> held_;
-  std::optional<Error> failure_;          // of the latest login
+  std::optional<Error> failure_;          // of the latest login ...
+  Time failed_at_;                        // ... and when
   std::atomic<std::uint64_t> logins_{0};  // tried so far
 };
 
