@@ -179,13 +179,14 @@ TEST_CASE("only one kind of CA is given") {
 }
 
 TEST_CASE("no grant of files reaches what proves us to vault") {
-  for (const auto& [auth, key] : std::vector<std::pair<std::string, std::string>>{
+  for (const auto& row : std::vector<std::pair<std::string, std::string>>{
            {"token_file: /v/x", "token_file"},
            {"approle: { role_id: a, secret_id_file: /v/x }", "approle.secret_id_file"},
            {"kubernetes: { role: a, jwt_file: /v/x }", "kubernetes.jwt_file"},
            {"cert: { certificate_file: /c, key_file: /v/x }", "cert.key_file"}}) {
+    const std::string& key = row.second;
     CAPTURE(key);
-    CHECK(text_of(read(with_auth(auth), ", files: [/v]"))
+    CHECK(text_of(read(with_auth(row.first), ", files: [/v]"))
               .find("files of spiffe://example.org/web must not reach ca.vault.auth." + key +
                     ": /v") != std::string::npos);
   }

@@ -10,7 +10,6 @@ namespace {
 
 using namespace std::chrono_literals;
 using test::body_of;
-using test::has;
 using test::header;
 using test::Json;
 using test::kChain;
