@@ -25,13 +25,19 @@ LocalCaConfig decode_local(YamlMapping local, std::chrono::seconds& ttl) {
 
 std::chrono::seconds decode_ca(YamlMapping section, CaConfig& ca) {
   std::chrono::seconds ttl = kDefaultTtl;
-  auto istiod = section.find("istiod");
-  if (istiod && section.find("local")) {
-    istiod->refuse(
-        "only one kind of CA can sign, but local is given as well; leave one of them out");
+  std::vector<std::string> given;
+  for (const char* kind : {"local", "istiod", "vault"}) {
+    if (!section.find(kind)) continue;
+    if (!given.empty()) {
+      section.refuse(kind, "only one kind of CA can sign, but " + given.front() +
+                               " is given as well; leave one of them out");
+    }
+    given.emplace_back(kind);
   }
-  if (istiod) {
+  if (auto istiod = section.find("istiod")) {
     ca = decode_istiod(YamlMapping(*istiod), ttl);
+  } else if (auto vault = section.find("vault")) {
+    ca = decode_vault(*vault, ttl);
   } else {
     ca = decode_local(section.mapping("local"), ttl);
   }
@@ -52,6 +58,9 @@ std::vector<OwnFile> own_files(const CaConfig& ca) {
     bool is_own_token = istiod->ask_as != IstiodOptions::AskAs::kWorkload;
     if (is_own_token) files.push_back({"ca.istiod.token_file", istiod->token_file});
     if (istiod->key_file) files.push_back({"ca.istiod.key_file", *istiod->key_file});
+  }
+  if (const auto* vault = std::get_if<VaultOptions>(&ca)) {
+    for (const auto& [key, path] : vault_secrets(*vault)) files.push_back({key, path});
   }
   return files;
 }

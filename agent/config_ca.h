@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "agent/base/entry.h"
+#include "agent/config_vault.h"
 #include "agent/yaml_decoder.h"
 #include "rotation/ca/istiod/istiod_options.h"
 
@@ -21,7 +22,7 @@ struct LocalCaConfig {
   std::optional<std::filesystem::path> key_file{};
 };
 
-using CaConfig = std::variant<LocalCaConfig, IstiodOptions>;
+using CaConfig = std::variant<LocalCaConfig, IstiodOptions, VaultOptions>;
 
 // Notes what is wrong; yields the life of certificates where an identity names none.
 std::chrono::seconds decode_ca(YamlMapping section, CaConfig& ca);

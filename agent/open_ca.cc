@@ -3,6 +3,7 @@
 #include "rotation/ca/istiod/file_token.h"
 #include "rotation/ca/istiod/istiod_ca.h"
 #include "rotation/ca/local_ca.h"
+#include "rotation/ca/vault/vault_ca.h"
 
 namespace nodepilot {
 namespace {
@@ -32,6 +33,11 @@ expected<OpenedCa> open(const Config& config, const IstiodOptions& istiod,
   opened.authority =
       std::make_unique<IstiodCa>(config.trust_domain, istiod, std::move(tokens), std::move(now));
   return opened;
+}
+
+expected<OpenedCa> open(const Config& config, const VaultOptions& vault,
+                        std::function<Time()> now) {
+  return OpenedCa{std::make_unique<VaultCa>(config.trust_domain, vault, std::move(now))};
 }
 
 }  // namespace

@@ -25,7 +25,8 @@ class CertificateAuthority {
   // The roots that its chains end in.
   virtual expected<TrustBundle> bundle() = 0;
 
-  // We are ending: calls under way end soon, and all later ones at once. Thread: any.
+  // Every call, present and to come, ends soon: nobody waits for a CA that hangs when the daemon
+  // ends. Thread: any.
   virtual void stop() {}
 };
 

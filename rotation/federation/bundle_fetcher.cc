@@ -60,7 +60,7 @@ expected<std::string> HttpsBundleFetcher::fetch(const Federation& federation,
       .url = federation.url, .server = std::move(server), .now = now, .stop = stop_.get_token()};
   for (int redirects = 0;; ++redirects) {
     request.timeout = std::chrono::floor<Duration>(deadline - std::chrono::steady_clock::now());
-    auto reply = TRY(https_get(request));
+    auto reply = TRY(https_send(request));
     if (!is_redirect(reply.status)) return take_document(std::move(reply), request.url);
     std::string what = "GET " + request.url.str() + ": redirected";
     if (redirects == kMaxRedirects) {

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ssl/stream.hpp>
@@ -14,6 +15,7 @@
 #include <functional>
 
 #include "rotation/https/resolver.h"
+#include "rotation/https/retry_after.h"
 #include "rotation/https/server_check.h"
 
 namespace nodepilot {
@@ -25,6 +27,25 @@ using boost::system::error_code;
 
 constexpr std::uint32_t kMaxHeaderBytes = 16 * 1024;
 constexpr Duration kStopCheck = std::chrono::milliseconds(50);
+
+// Like Beast's own, in wiping memory: what is sent may hold a token.
+using SecretFields = http::basic_fields<WipingAllocator<char>>;
+using SecretBody = http::vector_body<std::uint8_t, WipingAllocator<std::uint8_t>>;
+using Message = http::request<SecretBody, SecretFields>;
+
+const char* name_of(HttpsMethod method) { return method == HttpsMethod::kGet ? "GET" : "POST"; }
+
+expected<void> set_header(Message& message, const HttpsHeader& header) {
+  std::string_view value(reinterpret_cast<const char*>(header.value.data()), header.value.size());
+  // Anything else could end the line and forge what follows.
+  auto is_text = [](char c) { return c == '\t' || (c >= ' ' && c <= '~'); };
+  if (!std::all_of(value.begin(), value.end(), is_text)) {
+    return fail(Code::kInvalidArgument,
+                "the value of the header " + header.name + " may hold printable ASCII only");
+  }
+  message.set(header.name, {value.data(), value.size()});
+  return {};
+}
 
 // One request: resolve, connect, prove the server, write, read. Each step runs the private loop
 // until it is done or the time is up.
@@ -82,6 +103,7 @@ expected<void> Exchange::step(const char* what, std::chrono::steady_clock::time_
 
 expected<HttpsReply> Exchange::run() {
   context_ = TRY(make_client_tls());
+  if (request_.client) TRY(show(*context_, request_.client->chain, request_.client->key));
   TRY(check_.install(*context_));
   TRY(connect());
   TRY(prove_server());
@@ -119,18 +141,24 @@ expected<void> Exchange::prove_server() {
 }
 
 expected<void> Exchange::write() {
-  http::request<http::empty_body> head(http::verb::get, request_.url.target(), 11);
-  head.set(http::field::host, request_.url.authority());
-  head.set(http::field::user_agent, "nodepilot");
-  head.set(http::field::accept, "*/*");
-  head.set(http::field::connection, "close");
+  bool has_body = request_.method == HttpsMethod::kPost;
+  Message message(has_body ? http::verb::post : http::verb::get, request_.url.target(), 11);
+  message.set(http::field::host, request_.url.authority());
+  message.set(http::field::user_agent, "nodepilot");
+  message.set(http::field::accept, "*/*");
+  message.set(http::field::connection, "close");
+  for (const HttpsHeader& header : request_.headers) TRY(set_header(message, header));
+  if (has_body) {
+    message.body() = request_.body;
+    message.content_length(request_.body.size());
+  }
   return step("send the request", deadline_, [&](const Done& done) {
-    http::async_write(*stream_, head, [done](error_code error, std::size_t) { done(error); });
+    http::async_write(*stream_, message, [done](error_code error, std::size_t) { done(error); });
   });
 }
 
 expected<HttpsReply> Exchange::read() {
-  boost::beast::flat_buffer buffer;
+  boost::beast::basic_flat_buffer<WipingAllocator<char>> buffer;
   http::response_parser<http::string_body> parser;
   parser.header_limit(kMaxHeaderBytes);
   parser.body_limit(request_.max_body_bytes);
@@ -145,6 +173,7 @@ expected<HttpsReply> Exchange::read() {
   return HttpsReply{.status = message.result_int(),
                     .content_type = field(http::field::content_type),
                     .location = field(http::field::location),
+                    .retry_after = parse_retry_after(field(http::field::retry_after), request_.now),
                     .body = std::move(message.body())};
 }
 
@@ -170,8 +199,8 @@ expected<void> Exchange::read_step(Start start) {
 
 }  // namespace
 
-expected<HttpsReply> https_get(const HttpsRequest& request) {
-  std::string what = "GET " + request.url.str();
+expected<HttpsReply> https_send(const HttpsRequest& request) {
+  std::string what = std::string(name_of(request.method)) + " " + request.url.str();
   try {
     auto reply = Exchange(request).run();
     if (!reply) return fail_with(std::move(what), reply.error());

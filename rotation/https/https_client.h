@@ -3,11 +3,13 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <variant>
 #include <vector>
 
+#include "agent/base/secret.h"
 #include "agent/base/time.h"
 #include "rotation/https/url.h"
 #include "rotation/pki/trust_bundle.h"
@@ -28,9 +30,28 @@ struct SpiffeServer {
 
 using ServerIdentity = std::variant<WebServer, SpiffeServer>;
 
+// What we show to a server that asks for a certificate.
+struct ClientCertificate {
+  std::vector<Certificate> chain;  // leaf first
+  PrivateKey key;
+};
+
+// The value may be a secret: it stands in no error and in wiping memory only. Neither may hold
+// line ends.
+struct HttpsHeader {
+  std::string name;
+  SecretBytes value;
+};
+
+enum class HttpsMethod { kGet, kPost };
+
 struct HttpsRequest {
+  HttpsMethod method = HttpsMethod::kGet;
   Url url;
+  std::vector<HttpsHeader> headers{};  // besides Host, User-Agent, Accept and Connection
+  SecretBytes body{};                  // sent with its length; none with kGet
   ServerIdentity server;
+  std::optional<ClientCertificate> client{};
   Time now;                                     // when certificates must be valid
   Duration timeout = std::chrono::seconds(15);  // for all of it, name resolution included
   std::size_t max_body_bytes = std::size_t{1024} * 1024;
@@ -41,13 +62,14 @@ struct HttpsReply {
   unsigned status = 0;
   std::string content_type;
   std::string location;
+  std::optional<Duration> retry_after{};  // counted from HttpsRequest::now
   std::string body;
 };
 
-// GET, on a connection of its own; redirects are the caller's to follow. Blocks: thread: worker.
-// Errors name the URL and the step that failed: kDeadlineExceeded, kUnavailable (not reached),
-// kUnauthenticated (not the server that was meant), kDataLoss (no HTTP, or too much of it),
-// kCancelled (stopped).
-expected<HttpsReply> https_get(const HttpsRequest& request);
+// On a connection of its own; redirects are the caller's to follow. Blocks: thread: worker.
+// Errors name the method, the URL and the step that failed: kDeadlineExceeded, kUnavailable (not
+// reached), kUnauthenticated (not the server that was meant), kDataLoss (no HTTP, or too much of
+// it), kInvalidArgument (a header that would break the request's head), kCancelled (stopped).
+expected<HttpsReply> https_send(const HttpsRequest& request);
 
 }  // namespace nodepilot

@@ -44,10 +44,9 @@ expected<TlsContext> make_tls(TlsContext::method method) {
 
 expected<TlsContext> make_client_tls() { return make_tls(TlsContext::tls_client); }
 
-expected<TlsContext> make_server_tls(const std::vector<Certificate>& chain, const PrivateKey& key) {
-  TlsContext context = TRY(make_tls(TlsContext::tls_server));
+expected<void> show(TlsContext& context, const std::vector<Certificate>& chain,
+                    const PrivateKey& key) {
   SSL_CTX* raw = context.native_handle();
-  SSL_CTX_set_num_tickets(raw, 0);
   if (chain.empty()) return fail(Code::kInvalidArgument, "set up TLS: no certificate");
   if (SSL_CTX_use_certificate(raw, chain.front().x509()) != 1) return fail_tls("certificate");
   for (std::size_t i = 1; i < chain.size(); ++i) {
@@ -56,6 +55,13 @@ expected<TlsContext> make_server_tls(const std::vector<Certificate>& chain, cons
   if (SSL_CTX_use_PrivateKey(raw, key.evp()) != 1) {
     return fail_tls("the private key is not that of the certificate");
   }
+  return {};
+}
+
+expected<TlsContext> make_server_tls(const std::vector<Certificate>& chain, const PrivateKey& key) {
+  TlsContext context = TRY(make_tls(TlsContext::tls_server));
+  SSL_CTX_set_num_tickets(context.native_handle(), 0);
+  TRY(show(context, chain, key));
   return context;
 }
 

@@ -20,6 +20,10 @@ using TlsContext = boost::asio::ssl::context;
 // Trusts nobody yet. Thread: any.
 expected<TlsContext> make_client_tls();
 
+// Has the TLS side of `context` show `chain`, leaf first, with the key of the leaf. Thread: any.
+expected<void> show(TlsContext& context, const std::vector<Certificate>& chain,
+                    const PrivateKey& key);
+
 // Shows `chain`, leaf first; asks clients for nothing. Thread: any.
 expected<TlsContext> make_server_tls(const std::vector<Certificate>& chain, const PrivateKey& key);
 

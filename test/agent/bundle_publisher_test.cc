@@ -38,7 +38,7 @@ struct PublisherRig {
         .server = SpiffeServer{SpiffeId::parse(kEndpoint).value(), rotation.store.bundle()},
         .now = rotation.clock.now()};
     std::future<expected<HttpsReply>> reply =
-        std::async(std::launch::async, [&] { return https_get(request); });
+        std::async(std::launch::async, [&] { return https_send(request); });
     while (reply.wait_for(milliseconds(0)) != std::future_status::ready) {
       loop.io().run_for(milliseconds(10));
     }

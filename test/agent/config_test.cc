@@ -199,7 +199,7 @@ TEST_CASE("an unknown key is refused wherever it stands, with the nearest name")
   CHECK(errors_of(with("telemetry: {}\n")) == "a.yaml:5:1: unknown key \"telemetry\"\n");
   CHECK(errors_of(with_identity("{ id: /a, match: [unix:uid:1], x509: { tll: 1h } }")) ==
         "a.yaml:3:44: identities[0].x509: unknown key \"tll\" (did you mean \"ttl\"?)\n");
-  CHECK(errors_of(with("ca: { vault: {} }\n")) == "a.yaml:5:7: ca: unknown key \"vault\"\n");
+  CHECK(errors_of(with("ca: { openssl: {} }\n")) == "a.yaml:5:7: ca: unknown key \"openssl\"\n");
   CHECK(errors_of(with("<<: { log: {} }\n")) == "a.yaml:5:1: unknown key \"<<\"\n");
 }
 

@@ -53,7 +53,7 @@ struct Rig {
   }
   std::string refusal(const Change& change) const {
     auto server = serve(change);
-    auto reply = https_get(request(server->url("127.0.0.1")));
+    auto reply = https_send(request(server->url("127.0.0.1")));
     return reply ? "accepted" : reply.error().message;
   }
 };
@@ -66,7 +66,7 @@ TEST_CASE("an answer comes with its status, type and body") {
     return kHello;
   });
 
-  auto reply = https_get(rig.request(server.url("127.0.0.1", "/a?b")));
+  auto reply = https_send(rig.request(server.url("127.0.0.1", "/a?b")));
 
   REQUIRE_MESSAGE(reply, reply.error().message);
   CHECK(reply->status == 200);
@@ -80,7 +80,7 @@ TEST_CASE("a redirect is told, not followed") {
   Rig rig;
   auto server = rig.serve({}, "HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n");
 
-  auto reply = https_get(rig.request(server->url("127.0.0.1")));
+  auto reply = https_send(rig.request(server->url("127.0.0.1")));
 
   REQUIRE(reply);
   CHECK(reply->status == 302);
@@ -111,9 +111,9 @@ TEST_CASE("a SPIFFE server is held against the bundle of its own trust domain") 
   HttpsRequest request = rig.request(server->url("127.0.0.1"));
 
   request.server = SpiffeServer{SpiffeId::parse(kEndpoint).value(), bundle_of(stranger)};
-  auto unknown_root = https_get(request);
+  auto unknown_root = https_send(request);
   request.server = SpiffeServer{SpiffeId::parse(kEndpoint).value(), bundle_of(rig.ca, "c.org")};
-  auto other_domain = https_get(request);
+  auto other_domain = https_send(request);
 
   REQUIRE_FALSE(unknown_root);
   CHECK(unknown_root.error().code == Code::kUnauthenticated);
@@ -128,7 +128,7 @@ TEST_CASE("a SPIFFE server may send an intermediate") {
   TlsServer server({middle.leaf(rig.key, kEndpoint), middle.certificate}, rig.key,
                    [](const std::string&) { return kHello; });
 
-  auto reply = https_get(rig.request(server.url("127.0.0.1")));
+  auto reply = https_send(rig.request(server.url("127.0.0.1")));
 
   CHECK_MESSAGE(reply.has_value(), reply.error().message);
 }
@@ -138,13 +138,13 @@ TEST_CASE("a web server is known by its host's name or address") {
   auto by_name = rig.serve(named(GEN_DNS, "localhost"));
   auto by_address = rig.serve(named(GEN_IPADD, std::string("\x7f\0\0\1", 4)));
 
-  CHECK(https_get(rig.web_request(by_name->url("localhost"))).has_value());
-  CHECK(https_get(rig.web_request(by_address->url("127.0.0.1"))).has_value());
-  auto other_name = https_get(rig.web_request(by_name->url("127.0.0.1")));
+  CHECK(https_send(rig.web_request(by_name->url("localhost"))).has_value());
+  CHECK(https_send(rig.web_request(by_address->url("127.0.0.1"))).has_value());
+  auto other_name = https_send(rig.web_request(by_name->url("127.0.0.1")));
   REQUIRE_FALSE(other_name);
   CHECK(other_name.error().code == Code::kUnauthenticated);
   CHECK(has(other_name.error().message, "IP address mismatch"));
-  auto other_address = https_get(rig.web_request(by_address->url("localhost")));
+  auto other_address = https_send(rig.web_request(by_address->url("localhost")));
   REQUIRE_FALSE(other_address);
   CHECK(has(other_address.error().message, "hostname mismatch"));
 }
@@ -155,12 +155,12 @@ TEST_CASE("a web server needs a CA that is trusted here") {
   HttpsRequest request = rig.web_request(server->url("localhost"));
 
   request.server = WebServer{{TestCa::root("stranger").certificate}};
-  auto stranger = https_get(request);
+  auto stranger = https_send(request);
   request.server = WebServer{};
-  auto of_the_system = https_get(request);
+  auto of_the_system = https_send(request);
   request.server = WebServer{{rig.ca.certificate}};
   request.now = noon() + 2h;
-  auto late = https_get(request);
+  auto late = https_send(request);
 
   REQUIRE_FALSE(stranger);
   CHECK(stranger.error().code == Code::kUnauthenticated);
@@ -178,7 +178,7 @@ TEST_CASE("an answer is bounded") {
   auto refusal = [&](const TlsServer& server, std::size_t limit) {
     HttpsRequest request = rig.request(server.url("127.0.0.1"));
     request.max_body_bytes = limit;
-    auto reply = https_get(request);
+    auto reply = https_send(request);
     return reply ? "accepted" : reply.error().message;
   };
 
@@ -193,7 +193,7 @@ TEST_CASE("what is no HTTP, or breaks off, is an error") {
   Rig rig;
   auto refusal = [&](const std::string& answer) {
     auto server = rig.serve({}, answer);
-    auto reply = https_get(rig.request(server->url("127.0.0.1")));
+    auto reply = https_send(rig.request(server->url("127.0.0.1")));
     return reply ? "accepted" : reply.error().message;
   };
 
@@ -201,6 +201,83 @@ TEST_CASE("what is no HTTP, or breaks off, is an error") {
   CHECK(has(refusal("SSH-2.0-x\r\n\r\n"), "no HTTP"));
   CHECK(has(refusal("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello"), "partial message"));
   CHECK(has(refusal("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nz\r\n"), "bad chunk"));
+}
+
+SecretBytes secret(const std::string& text) { return {text.begin(), text.end()}; }
+
+TEST_CASE("a POST carries its headers and its body") {
+  Rig rig;
+  std::string seen;
+  TlsServer server({rig.ca.leaf(rig.key, kEndpoint)}, rig.key, [&](const std::string& request) {
+    seen = request;
+    return kHello;
+  });
+  HttpsRequest request = rig.request(server.url("127.0.0.1", "/v1/x"));
+  request.method = HttpsMethod::kPost;
+  request.headers.push_back({"X-Token", secret("s.abc")});
+  request.body = secret("{\"a\":1}");
+
+  auto reply = https_send(request);
+
+  REQUIRE_MESSAGE(reply, reply.error().message);
+  CHECK(seen.starts_with("POST /v1/x HTTP/1.1\r\n"));
+  CHECK(has(seen, "\r\nX-Token: s.abc\r\n"));
+  CHECK(has(seen, "\r\nContent-Length: 7\r\n"));
+  CHECK(seen.ends_with("\r\n\r\n{\"a\":1}"));
+}
+
+TEST_CASE("a header cannot forge the rest of the head, nor does the error repeat it") {
+  Rig rig;
+  int requests = 0;
+  TlsServer server({rig.ca.leaf(rig.key, kEndpoint)}, rig.key, [&](const std::string&) {
+    ++requests;
+    return kHello;
+  });
+  for (const char* value : {"a\r\nX: y", "a\nb", "\x7f", "\xc3\xa4"}) {
+    HttpsRequest request = rig.request(server.url("127.0.0.1"));
+    request.headers.push_back({"X-Token", secret(value)});
+
+    auto reply = https_send(request);
+
+    REQUIRE_FALSE(reply);
+    CHECK(reply.error().code == Code::kInvalidArgument);
+    CHECK(reply.error().message == "GET " + request.url.str() +
+                                       ": the value of the header X-Token may hold printable ASCII "
+                                       "only");
+  }
+  CHECK(requests == 0);
+}
+
+TEST_CASE("a server that asks for a certificate is shown ours") {
+  Rig rig;
+  TestCa clients = TestCa::root("clients");
+  PrivateKey key = PrivateKey::generate().value();
+  TlsServer server({rig.ca.leaf(rig.key, kEndpoint)}, rig.key,
+                   [](const std::string&) { return kHello; }, {clients.certificate});
+  HttpsRequest request = rig.request(server.url("127.0.0.1"));
+
+  auto without = https_send(request);
+  request.client = ClientCertificate{{clients.leaf(key, "spiffe://b.org/client")}, key};
+  auto with = https_send(request);
+  request.client->key = PrivateKey::generate().value();
+  auto with_another_key = https_send(request);
+
+  CHECK_FALSE(without);
+  CHECK_MESSAGE(with.has_value(), with.error().message);
+  REQUIRE_FALSE(with_another_key);
+  CHECK(has(with_another_key.error().message, "private key is not that of the certificate"));
+}
+
+TEST_CASE("a server may say when to come again") {
+  Rig rig;
+  auto server = rig.serve(
+      {}, "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n");
+
+  auto reply = https_send(rig.request(server->url("127.0.0.1")));
+
+  REQUIRE(reply);
+  CHECK(reply->status == 429);
+  CHECK(reply->retry_after == 7s);
 }
 
 // Takes connections and never says a word.
@@ -218,7 +295,7 @@ TEST_CASE("a silent server is given up at the deadline") {
   HttpsRequest request = rig.request(server.url());
   request.timeout = 100ms;
 
-  auto reply = https_get(request);
+  auto reply = https_send(request);
 
   REQUIRE_FALSE(reply);
   CHECK(reply.error().code == Code::kDeadlineExceeded);
@@ -233,7 +310,7 @@ TEST_CASE("a request can be stopped") {
   request.stop = source.get_token();
   source.request_stop();
 
-  auto reply = https_get(request);
+  auto reply = https_send(request);
 
   REQUIRE_FALSE(reply);
   CHECK(reply.error().code == Code::kCancelled);
@@ -245,8 +322,8 @@ TEST_CASE("an error names the request and the step") {
   std::string url = closed->url();
   closed.reset();
 
-  auto refused = https_get(rig.request(url));
-  auto unknown = https_get(rig.request("https://no-such-host.invalid/"));
+  auto refused = https_send(rig.request(url));
+  auto unknown = https_send(rig.request("https://no-such-host.invalid/"));
 
   REQUIRE_FALSE(refused);
   CHECK(refused.error().code == Code::kUnavailable);

@@ -14,11 +14,12 @@ ROOMS = {
     "rotation/federation": ["rotation", "rotation/https", "rotation/pki", "agent/base"],
     "rotation/ca": ["rotation", "rotation/pki", "agent/base", "proto"],
     "rotation/ca/istiod": ["rotation", "rotation/pki", "agent/base", "proto"],
+    "rotation/ca/vault": ["rotation", "rotation/https", "rotation/pki", "agent/base"],
     "sds/rpc": ["attest", "agent/base"],
     "sds": ["sds/rpc", "attest", "rotation", "rotation/pki", "agent/base", "proto"],
     "agent/cli": ["agent", "rotation", "rotation/pki", "agent/base", "proto"],
     "agent": ["sds", "sds/rpc", "attest", "rotation", "rotation/pki", "rotation/ca", "rotation/ca/istiod",
-              "rotation/https", "rotation/federation", "agent/base", "agent/cli", "proto"],
+              "rotation/ca/vault", "rotation/https", "rotation/federation", "agent/base", "agent/cli", "proto"],
 }
 
 # Library header -> the rooms where it may be included.

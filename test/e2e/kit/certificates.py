@@ -32,11 +32,12 @@ class FileCa:
     def _sign(self, builder):
         return builder.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
-    def issue(self, uri):
+    def issue(self, uri, common_name=None):
         """The serial number of a new certificate for `uri`, as Envoy spells it."""
         key = ec.generate_private_key(ec.SECP256R1())
         names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(uri)])
-        builder = self._builder(x509.Name([]), key).add_extension(names, critical=True)
+        subject = [x509.NameAttribute(x509.NameOID.COMMON_NAME, common_name)] if common_name else []
+        builder = self._builder(x509.Name(subject), key).add_extension(names, critical=True)
         # Not at once, as careless tools do.
         (self.folder / "tls.crt").write_bytes(self._sign(builder))
         (self.folder / "tls.key").write_bytes(_pem(key))
