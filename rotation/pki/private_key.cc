@@ -132,10 +132,23 @@ expected<PrivateKey> PrivateKey::parse_pem(const SecretBytes& pem) {
   }
   if (std::strcmp(found.label, PEM_STRING_PKCS8) == 0) return fail_encrypted();
 
-  const unsigned char* in = found.der;
-  PkeyPtr key(d2i_AutoPrivateKey(nullptr, &in, found.length));
+  return parse_der(found.der, static_cast<std::size_t>(found.length));
+}
+
+expected<PrivateKey> PrivateKey::parse_pkcs8(const SecretBytes& der) {
+  if (der.size() > kMaxPrivateKeyPemBytes) {
+    return fail(Code::kInvalidArgument,
+                fmt::format("private key: {} bytes of DER, at most {} are allowed", der.size(),
+                            kMaxPrivateKeyPemBytes));
+  }
+  return parse_der(der.data(), der.size());
+}
+
+expected<PrivateKey> PrivateKey::parse_der(const unsigned char* der, std::size_t bytes) {
+  const unsigned char* in = der;
+  PkeyPtr key(d2i_AutoPrivateKey(nullptr, &in, static_cast<long>(bytes)));
   if (!key) return fail_openssl(Code::kInvalidArgument, "private key: bad DER");
-  if (in != found.der + found.length) {
+  if (in != der + bytes) {
     return fail(Code::kInvalidArgument, "private key: bytes after its DER");
   }
   if (auto kind = check_key_kind(key.get()); !kind) return fail_with("private key", kind.error());

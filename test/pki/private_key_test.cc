@@ -180,6 +180,20 @@ TEST_CASE("bytes after the DER of a key are refused") {
   CHECK(parsed.error().message == "private key: bytes after its DER");
 }
 
+TEST_CASE("a key comes back from its PKCS#8, and from nothing shorter or longer") {
+  PrivateKey key = PrivateKey::generate().value();
+  SecretBytes der = key.pkcs8_der();
+
+  CHECK(PrivateKey::parse_pkcs8(der).value().pkcs8_der() == der);
+  for (std::size_t length = 0; length < der.size(); ++length) {
+    SecretBytes cut(der.begin(), der.begin() + static_cast<std::ptrdiff_t>(length));
+    CHECK_FALSE(PrivateKey::parse_pkcs8(cut));
+  }
+  der.push_back(0);
+  CHECK(PrivateKey::parse_pkcs8(der).error().message == "private key: bytes after its DER");
+  CHECK_FALSE(PrivateKey::parse_pkcs8(SecretBytes(kMaxPrivateKeyPemBytes + 1)));
+}
+
 TEST_CASE("a key text larger than the bound is refused") {
   SecretBytes pem(kMaxPrivateKeyPemBytes + 1, 'a');
 
