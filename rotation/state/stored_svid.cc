@@ -9,9 +9,8 @@
 namespace nodepilot {
 namespace {
 
-constexpr std::size_t kMaxFields = 100;
+constexpr std::size_t kMaxFields = 200;
 constexpr std::size_t kLengthBytes = 4;
-constexpr std::size_t kMaxDnsNames = 64;
 
 // A list of fields, each with its length before it, in wiping memory from end to end: no library
 // between here and the file that could leave a copy of the key behind.
@@ -86,7 +85,7 @@ expected<StoredSvid> decode_svid(const SecretBytes& bytes) {
   auto id = TRY(as_damage(SpiffeId::parse(text_of(fields[0]))));
   auto arrived = TRY(parse_number(fields[1], Time::max().time_since_epoch().count()));
   auto key = TRY(as_damage(PrivateKey::parse_pkcs8(fields[2])));
-  auto names = TRY(parse_number(fields[3], std::min(kMaxDnsNames, fields.size() - kFixed)));
+  auto names = TRY(parse_number(fields[3], fields.size() - kFixed));
   StoredSvid svid{.spiffe_id = std::move(id),
                   .dns_names = {},
                   .arrived = Time(Duration(arrived)),

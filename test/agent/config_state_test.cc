@@ -54,11 +54,11 @@ TEST_CASE("what is neither memory nor sealed, or both, is refused") {
   CHECK(errors_of(with("seald")) ==
         "a.yaml:5:8: state: must be memory or sealed, got \"seald\" (did you mean \"sealed\"?)\n");
   CHECK(errors_of(with("{ memory: {}, sealed: {} }")) ==
-        "a.yaml:5:31: state.sealed: stands beside memory; one of the two only\n");
+        "a.yaml:5:30: state.sealed: stands beside memory; one of the two only\n");
   CHECK(errors_of(with("{}")) == "a.yaml:5:8: state: must name memory or sealed\n");
   CHECK(errors_of(with("[sealed]")).find("a.yaml:5:8: state: must be a mapping") == 0);
   CHECK(errors_of(with("{ memory: { key_file: /k } }")) ==
-        "a.yaml:5:21: state.memory: unknown key \"key_file\"\n");
+        "a.yaml:5:20: state.memory: unknown key \"key_file\"\n");
   CHECK(errors_of(with("{ sealed: { key: /k } }")).find("state.sealed: unknown key \"key\"") !=
         std::string::npos);
 }
