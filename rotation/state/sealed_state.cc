@@ -19,11 +19,6 @@ RotationPolicy retry_policy() {
   return policy;
 }
 
-// Roots are on the disk before the first SVID that needs them.
-Urgency urgency_of(const std::string& file) {
-  return file == kBundleFile ? Urgency::kMissing : Urgency::kRenewal;
-}
-
 expected<void> save(StateFiles& files, const SealingKey& key, const std::string& file,
                     const std::optional<SecretBytes>& content) {
   if (!content) return files.remove(file);
@@ -78,7 +73,9 @@ std::optional<Error> SealedState::failure() const {
 }
 
 void SealedState::restore_waiting() {
-  if (waiting_.empty() || !store_.bundle()) return;
+  // Roots are everywhere before the first leaf that needs them.
+  bool roots_settled = store_.bundle() && store_.common_bundle() == store_.bundle();
+  if (waiting_.empty() || !roots_settled) return;
   // What is served may change the store, which leads back here.
   Waiting waiting = std::exchange(waiting_, {});
   std::erase_if(waiting, [&](const auto& one) { return restore_one(one.first, one.second); });
@@ -125,26 +122,37 @@ void SealedState::svid_changed(const std::string& entry_id) {
 }
 
 void SealedState::store_changed() {
-  if (store_.bundle() == bundle_) return;
-  bundle_ = store_.bundle();
-  enqueue(std::string(kBundleFile));
+  if (store_.bundle() != bundle_) {
+    bundle_ = store_.bundle();
+    enqueue(std::string(kBundleFile));
+  }
   restore_waiting();
 }
 
 void SealedState::enqueue(const std::string& file) {
   if (refused_.contains(file)) return;
-  queue_.push(file, urgency_of(file));
+  push(file);
   write_next();
 }
 
+void SealedState::push(const std::string& file) {
+  if (!queued_.insert(file).second) return;
+  if (file == kBundleFile) {
+    queue_.push_front(file);  // roots are on the disk before the first SVID that needs them
+  } else {
+    queue_.push_back(file);
+  }
+}
+
 void SealedState::write_next() {
-  if (is_writing_ || retry_.is_set()) return;
-  std::optional<std::string> file = queue_.pop();
-  if (!file) return;
+  if (is_writing_ || retry_.is_set() || queue_.empty()) return;
+  std::string file = std::move(queue_.front());
+  queue_.pop_front();
+  queued_.erase(file);
   is_writing_ = true;
-  workers_.run([&files = files_, key = key_, file = *file,
-                content = content_of(*file)] { return save(files, *key, file, content()); },
-               [weak = std::weak_ptr<SealedState*>(self_), file = *file](expected<void> result) {
+  workers_.run([&files = files_, key = key_, file,
+                content = content_of(file)] { return save(files, *key, file, content()); },
+               [weak = std::weak_ptr<SealedState*>(self_), file](expected<void> result) {
                  if (auto self = weak.lock()) (*self)->finish(file, result);
                });
 }
@@ -171,7 +179,7 @@ void SealedState::finish(const std::string& file, const expected<void>& result) 
     return write_next();
   }
   error_ = result.error();
-  queue_.push(file, urgency_of(file));
+  push(file);
   schedule_.failed(kDisk, now, std::nullopt);
   retry_.set(*schedule_.planned(kDisk));
   if (told_at_ && now < *told_at_ + kLogInterval) return;

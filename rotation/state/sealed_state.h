@@ -2,6 +2,7 @@
 // was restarted while its CA is away, serves it again at once.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -10,7 +11,6 @@
 #include "agent/base/clock.h"
 #include "agent/base/workers.h"
 #include "rotation/identity_store.h"
-#include "rotation/issue_queue.h"
 #include "rotation/rotation_schedule.h"
 #include "rotation/rotator.h"
 #include "rotation/state/saved_state.h"
@@ -49,6 +49,7 @@ class SealedState {
   void svid_changed(const std::string& entry_id);
   void store_changed();
   void enqueue(const std::string& file);
+  void push(const std::string& file);
   void write_next();
   // What `file` shall hold; empty if it shall be gone.
   std::function<std::optional<SecretBytes>()> content_of(const std::string& file) const;
@@ -66,7 +67,8 @@ class SealedState {
   Waiting waiting_;
   std::map<std::string, Error> refused_;  // by file
   BundlePtr bundle_;                      // the last one that was written or is to be
-  IssueQueue queue_;                      // files that differ from what is held
+  std::deque<std::string> queue_;         // files that differ from what is held
+  std::set<std::string> queued_;          // the same
   bool is_writing_ = false;
   RotationSchedule schedule_;  // with one plan, while the disk fails
   Alarm retry_;
