@@ -55,6 +55,8 @@ class Reader {
                    code == Code::kUnauthenticated;
     if (damaged) {
       set_aside(name, used.error());
+    } else if (code == Code::kInternal) {
+      log::error("stored file not read", {{"error", used.error().message}});
     } else {
       refuse(name, used.error());
     }

@@ -1,4 +1,5 @@
 """state: sealed, with the real daemon: what outlives a kill, and what a disk can do to it."""
+import datetime
 import os
 import random
 import re
@@ -8,6 +9,9 @@ import time
 
 import grpc
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from kit import sealed, workload
 from kit.agent import identity, spiffe_id
@@ -73,6 +77,51 @@ def test_what_was_served_is_served_again_after_kill_9(make_sealed, secret):
     assert sealed.served_from_disk(life.text()) == before
     assert not re.search(r'msg="svid (issued|rotated)"', life.text())
     assert agent.json("status")["state"] == {"kind": "sealed", "last_error": None}
+
+
+class MortalCa:
+    """The files of an embedded CA whose root is given a new end, with the key and the name it had."""
+
+    def __init__(self, folder):
+        self.certificate, self.key_file = folder / "ca.pem", folder / "ca.key"
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.key_file.write_bytes(self.key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+        self.key_file.chmod(0o600)
+
+    def end_in(self, seconds):
+        now = datetime.datetime.now(datetime.timezone.utc)
+        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "mortal")])
+        usage = {usage: usage in ("key_cert_sign", "crl_sign") for usage in (
+            "digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
+            "key_cert_sign", "crl_sign", "encipher_only", "decipher_only")}
+        certificate = (
+            x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(self.key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(hours=1))
+            .not_valid_after(now + datetime.timedelta(seconds=seconds))
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(x509.KeyUsage(**usage), critical=True)
+            .sign(self.key, hashes.SHA256()))
+        self.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+
+
+def test_what_was_served_is_served_after_kill_9_though_the_ca_cannot_sign(make_sealed, secret, folder):
+    ca = MortalCa(folder)
+    ca.end_in(24 * 3600)
+    agent = make_sealed(ca={"local": {"certificate_file": str(ca.certificate), "key_file": str(ca.key_file)}})
+    Life(agent)
+    before = wait_stored(agent, secret)
+    agent.kill()
+    ca.end_in(9)  # with less than 10 s left it signs nothing
+
+    Life(agent)
+
+    refused = agent.command("rotate", "--all")
+    assert refused.returncode == 1
+    assert refused.stdout.count("renew the CA's certificate") == len(NAMES)
+    assert agent.serials() == before
+    workload.fetch(agent.address)
 
 
 def test_nothing_is_written_with_state_memory(make_agent, own_uid):
