@@ -151,21 +151,26 @@ void SealedState::write_next() {
   queued_.erase(file);
   is_writing_ = true;
   workers_.run([&files = files_, key = key_, file,
-                content = content_of(file)] { return save(files, *key, file, content()); },
-               [weak = std::weak_ptr<SealedState*>(self_), file](expected<void> result) {
+                content = content_of(file)] { return save(files, *key, file, encode(content)); },
+               [weak = std::weak_ptr<SealedState*>(self_), file](const expected<void>& result) {
                  if (auto self = weak.lock()) (*self)->finish(file, result);
                });
 }
 
-// Encoded on the worker.
-std::function<std::optional<SecretBytes>()> SealedState::content_of(const std::string& file) const {
-  if (file == kBundleFile && bundle_) return [bundle = bundle_] { return encode_bundle(*bundle); };
+SealedState::Content SealedState::content_of(const std::string& file) const {
+  if (file == kBundleFile) return {bundle_, nullptr, {}};
   auto entry = entry_of_.find(file);
-  auto held = entry == entry_of_.end() ? held_.end() : held_.find(entry->second->id);
-  if (held == held_.end() || !held->second.svid) return [] { return std::nullopt; };
-  return [entry = entry->second, svid = held->second.svid, since = held->second.since] {
-    return encode_svid({svid->id(), entry->dns_names, since, svid->key(), svid->chain()});
-  };
+  if (entry == entry_of_.end()) return {};
+  auto held = held_.find(entry->second->id);
+  return {nullptr, entry->second, held == held_.end() ? Held{} : held->second};
+}
+
+std::optional<SecretBytes> SealedState::encode(const Content& content) {
+  if (content.bundle) return encode_bundle(*content.bundle);
+  const SvidPtr& svid = content.held.svid;
+  if (!svid) return std::nullopt;
+  return encode_svid(
+      {svid->id(), content.entry->dns_names, content.held.since, svid->key(), svid->chain()});
 }
 
 void SealedState::finish(const std::string& file, const expected<void>& result) {

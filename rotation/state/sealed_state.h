@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "agent/base/clock.h"
@@ -38,7 +39,13 @@ class SealedState {
   using Waiting = std::map<std::string, StoredSvid>;  // by entry id
   struct Held {
     SvidPtr svid;
-    Time since;
+    Time since{};
+  };
+  // What a file shall hold, a bundle or an SVID; with neither it shall be gone.
+  struct Content {
+    BundlePtr bundle;
+    EntryPtr entry;
+    Held held;
   };
 
   void restore_waiting();
@@ -51,8 +58,8 @@ class SealedState {
   void enqueue(const std::string& file);
   void push(const std::string& file);
   void write_next();
-  // What `file` shall hold; empty if it shall be gone.
-  std::function<std::optional<SecretBytes>()> content_of(const std::string& file) const;
+  Content content_of(const std::string& file) const;
+  static std::optional<SecretBytes> encode(const Content& content);
   void finish(const std::string& file, const expected<void>& result);
 
   Clock& clock_;
