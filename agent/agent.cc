@@ -83,6 +83,9 @@ class Daemon {
         signals_(loop_.io(), SIGTERM, SIGINT) {
     if (ca_.jwt_signer) jwt_svids_.emplace(clock_, issue_workers_, *ca_.jwt_signer, store_);
   }
+  Daemon(const Daemon&) = delete;
+  Daemon& operator=(const Daemon&) = delete;
+  ~Daemon() { ca_.authority->stop(); }  // the workers are waited for
 
   expected<void> serve(const std::function<void()>& on_ready) {
     store_.set_demand(&rotator_);

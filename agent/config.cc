@@ -161,6 +161,7 @@ Config decode(const YamlValue& root) {
     }
     number_entries(config.entries);
     if (auto apart = check_grants(config); !apart) list->refuse(apart.error().message);
+    for (const std::string& why : objections(config.ca, config.entries)) list->refuse(why);
   }
   decode_rotation(top.mapping("rotation"), config.rotation);
   decode_sds(top.mapping("sds"), config.sds);

@@ -1,6 +1,7 @@
 #include "agent/config_ca.h"
 
 #include "agent/config_entry.h"
+#include "agent/config_istiod.h"
 #include "agent/config_text.h"
 
 namespace nodepilot {
@@ -24,14 +25,32 @@ LocalCaConfig decode_local(YamlMapping local, std::chrono::seconds& ttl) {
 
 std::chrono::seconds decode_ca(YamlMapping section, CaConfig& ca) {
   std::chrono::seconds ttl = kDefaultTtl;
-  ca = decode_local(section.mapping("local"), ttl);
+  auto istiod = section.find("istiod");
+  if (istiod && section.find("local")) {
+    istiod->refuse(
+        "only one kind of CA can sign, but local is given as well; leave one of them out");
+  }
+  if (istiod) {
+    ca = decode_istiod(YamlMapping(*istiod), ttl);
+  } else {
+    ca = decode_local(section.mapping("local"), ttl);
+  }
   return ttl;
+}
+
+std::vector<std::string> objections(const CaConfig& ca, const std::vector<Entry>& entries) {
+  const auto* istiod = std::get_if<IstiodOptions>(&ca);
+  return istiod ? istiod_objections(*istiod, entries) : std::vector<std::string>();
 }
 
 std::vector<OwnFile> own_files(const CaConfig& ca) {
   std::vector<OwnFile> files;
   if (const auto* local = std::get_if<LocalCaConfig>(&ca); local && local->key_file) {
     files.push_back({"ca.local.key_file", *local->key_file});
+  }
+  if (const auto* istiod = std::get_if<IstiodOptions>(&ca)) {
+    files.push_back({"ca.istiod.token_file", istiod->token_file});
+    if (istiod->key_file) files.push_back({"ca.istiod.key_file", *istiod->key_file});
   }
   return files;
 }

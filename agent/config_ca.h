@@ -5,10 +5,13 @@
 #include <chrono>
 #include <filesystem>
 #include <optional>
+#include <string>
 #include <variant>
 #include <vector>
 
+#include "agent/base/entry.h"
 #include "agent/yaml_decoder.h"
+#include "rotation/ca/istiod/istiod_options.h"
 
 namespace nodepilot {
 
@@ -18,10 +21,13 @@ struct LocalCaConfig {
   std::optional<std::filesystem::path> key_file{};
 };
 
-using CaConfig = std::variant<LocalCaConfig>;
+using CaConfig = std::variant<LocalCaConfig, IstiodOptions>;
 
 // Notes what is wrong; yields the life of certificates where an identity names none.
 std::chrono::seconds decode_ca(YamlMapping section, CaConfig& ca);
+
+// What about `entries` the CA could never sign.
+std::vector<std::string> objections(const CaConfig& ca, const std::vector<Entry>& entries);
 
 // A file that holds a secret of the agent's own, and the key that names it in the configuration.
 struct OwnFile {

@@ -1,5 +1,7 @@
 #include "agent/open_ca.h"
 
+#include "rotation/ca/istiod/file_token.h"
+#include "rotation/ca/istiod/istiod_ca.h"
 #include "rotation/ca/local_ca.h"
 
 namespace nodepilot {
@@ -14,6 +16,13 @@ expected<OpenedCa> open(const Config& config, const LocalCaConfig& local,
   auto ca = TRY(LocalCa::open(options, std::move(now)));
   JwtSigner* jwt_signer = ca.get();
   return OpenedCa{std::move(ca), jwt_signer};
+}
+
+expected<OpenedCa> open(const Config& config, const IstiodOptions& istiod,
+                        std::function<Time()> now) {
+  auto token = std::make_unique<FileToken>(istiod.token_file, now);
+  return OpenedCa{
+      std::make_unique<IstiodCa>(config.trust_domain, istiod, std::move(token), std::move(now))};
 }
 
 }  // namespace

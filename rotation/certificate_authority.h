@@ -24,6 +24,9 @@ class CertificateAuthority {
 
   // The roots that its chains end in.
   virtual expected<TrustBundle> bundle() = 0;
+
+  // We are ending: calls under way end soon, and all later ones at once. Thread: any.
+  virtual void stop() {}
 };
 
 }  // namespace nodepilot

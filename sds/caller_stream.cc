@@ -9,6 +9,9 @@ CallerStream::CallerStream(const ApiContext& context, Call& call, const char* me
     : CallerCall(context, call, method), interest_(interest) {}
 
 void CallerStream::on_caller(const Selectors& selectors) {
+  if (context().on_caller && interest_ == Interest::kSvids) {
+    noted_ = context().on_caller(call().peer(), context().store.entries().match(selectors));
+  }
   subscription_ = context().store.subscribe(
       selectors, [this](const UpdatePtr& latest) { update(latest); }, interest_);
   update(subscription_->latest());

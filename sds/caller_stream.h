@@ -26,11 +26,15 @@ class CallerStream : public CallerCall {
 
  private:
   void on_caller(const Selectors& selectors) override;
-  void on_end() override { subscription_.reset(); }
+  void on_end() override {
+    subscription_.reset();
+    noted_.reset();
+  }
   // By value: the subscription that holds it may end meanwhile.
   void update(UpdatePtr latest);
 
   const Interest interest_;
+  std::shared_ptr<void> noted_;  // that on_caller() gave
   std::unique_ptr<Subscription> subscription_;
 };
 

@@ -1,7 +1,6 @@
 #include "sds/file_secret.h"
 
 #include <algorithm>
-#include <array>
 
 #include "agent/base/files.h"
 #include "agent/base/log.h"
@@ -16,15 +15,6 @@ constexpr std::string_view kCertPrefix = "file-cert:";
 constexpr std::string_view kRootPrefix = "file-root:";
 constexpr std::string_view kSystem = "system";
 constexpr std::size_t kMaxShown = 256;
-
-// Where the distributions keep their roots, in the order of trying.
-constexpr std::array kSystemRoots = {
-    "/etc/ssl/certs/ca-certificates.crt",                 // Debian, Alpine, Arch
-    "/etc/pki/tls/certs/ca-bundle.crt",                   // Fedora, RHEL
-    "/etc/ssl/ca-bundle.pem",                             // openSUSE
-    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",  // RHEL
-    "/etc/ssl/cert.pem",                                  // Alpine, BSD
-};
 
 // "/a" must not grant "/ab", and of two directories the one named more closely counts.
 expected<GrantedFile> find_grant(std::string_view text, const std::vector<EntryPtr>& entries) {
@@ -59,13 +49,8 @@ std::string_view text_of(const SecretBytes& bytes) {
 }
 
 expected<SecretBytes> read_system_roots() {
-  for (const char* path : kSystemRoots) {
-    // Distributions link from one of these places to another.
-    std::error_code missing;
-    fs::path real = fs::canonical(path, missing);
-    if (!missing) return read_file_beneath(real.parent_path(), real.filename(), kMaxPemBytes);
-  }
-  return fail(Code::kNotFound, "the operating system has no roots in any known place");
+  fs::path file = TRY(find_system_roots());
+  return read_file_beneath(file.parent_path(), file.filename(), kMaxPemBytes);
 }
 
 expected<SecretBytes> read(const GrantedFile& file, std::size_t max_bytes) {

@@ -16,6 +16,11 @@ struct ApiContext {
   CallerIdentifier& callers;
   Workers& workers;         // for what computes long, as checking a token
   JwtSvidCache* jwt_svids;  // null if the CA signs none
+  // Hears, before an SVID is demanded, which process is entitled to which entries; keeps the answer
+  // as long as that stream goes on. May be empty.
+  std::function<std::shared_ptr<void>(const std::shared_ptr<const Peer>&,
+                                      const std::vector<EntryPtr>&)>
+      on_caller{};
   // How long a stream that is entitled to an SVID waits for its first before UNAVAILABLE.
   Duration first_svid_timeout = std::chrono::seconds(10);
   std::size_t workload_request_bytes = std::size_t{16} * 1024;

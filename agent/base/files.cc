@@ -44,14 +44,20 @@ expected<OpenFile> open_regular(const fs::path& path) {
   return require_regular(std::move(fd), path);
 }
 
+// For reading, and with no way around `resolve`; errno tells why not.
+Fd open_within(const Fd& folder, const fs::path& path, std::uint64_t resolve) {
+  struct open_how how {};
+  how.flags = kReadOnly;
+  how.resolve = resolve | RESOLVE_NO_MAGICLINKS;
+  return Fd(
+      static_cast<int>(::syscall(SYS_openat2, folder.get(), path.c_str(), &how, sizeof(how))));
+}
+
 expected<OpenFile> open_beneath(const fs::path& directory, const fs::path& path) {
   fs::path whole = directory / path;
   Fd folder(::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!folder) return fail_errno("open " + directory.string(), errno);
-  struct open_how how {};
-  how.flags = kReadOnly;
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
-  Fd fd(static_cast<int>(::syscall(SYS_openat2, folder.get(), path.c_str(), &how, sizeof(how))));
+  Fd fd = open_within(folder, path, RESOLVE_BENEATH);
   if (!fd) {
     if (errno == EXDEV) {
       return fail(Code::kPermissionDenied,
@@ -139,6 +145,14 @@ expected<SecretBytes> read_file_beneath(const fs::path& directory, const fs::pat
                                         std::size_t max_bytes) {
   auto file = TRY(open_beneath(directory, path));
   return read_all<SecretBytes>(file, directory / path, max_bytes);
+}
+
+expected<SecretBytes> read_file_in_root(const Fd& root, const fs::path& path,
+                                        std::size_t max_bytes) {
+  Fd fd = open_within(root, path, RESOLVE_IN_ROOT);
+  if (!fd) return fail_errno("open " + path.string(), errno);
+  auto file = TRY(require_regular(std::move(fd), path));
+  return read_all<SecretBytes>(file, path, max_bytes);
 }
 
 expected<void> write_file_atomic(const fs::path& path, std::string_view bytes, mode_t mode) {

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "agent/base/fd.h"
 #include "agent/base/result.h"
 #include "agent/base/secret.h"
 
@@ -30,6 +31,11 @@ expected<std::filesystem::path> real_path(const std::filesystem::path& path);
 // mounts have them (openat2 with RESOLVE_BENEATH). In wiping memory: it may be a key.
 expected<SecretBytes> read_file_beneath(const std::filesystem::path& directory,
                                         const std::filesystem::path& path, std::size_t max_bytes);
+
+// The file that `path` names for who has `root` as its root directory: links, absolute ones too,
+// are followed within it and lead nowhere else (openat2 with RESOLVE_IN_ROOT).
+expected<SecretBytes> read_file_in_root(const Fd& root, const std::filesystem::path& path,
+                                        std::size_t max_bytes);
 
 // Writes a temporary file beside `path`, syncs it, renames it over `path`, syncs the directory.
 // On an error the old file stays and no temporary is left.

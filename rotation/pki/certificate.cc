@@ -212,6 +212,12 @@ bool Certificate::has_key(const PrivateKey& key) const {
   return is_own;
 }
 
+bool Certificate::has_key_of(const Certificate& other) const {
+  bool is_same = EVP_PKEY_eq(X509_get0_pubkey(x509()), X509_get0_pubkey(other.x509())) == 1;
+  ERR_clear_error();
+  return is_same;
+}
+
 X509* Certificate::x509() const { return parsed_->x509.get(); }
 
 std::string concatenated_der(const std::vector<Certificate>& certificates) {

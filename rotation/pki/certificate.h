@@ -53,6 +53,7 @@ class Certificate {
   bool can_sign() const;        // is_ca(), and keyUsage, if present, has keyCertSign
   bool is_self_signed() const;  // by name and by signature
   bool has_key(const PrivateKey& key) const;
+  bool has_key_of(const Certificate& other) const;
 
   X509* x509() const;
 

@@ -1,5 +1,6 @@
 #include "rotation/pki/root_list.h"
 
+#include <array>
 #include <set>
 #include <string>
 
@@ -8,6 +9,15 @@ namespace {
 
 constexpr std::string_view kBegin = "-----BEGIN CERTIFICATE-----";
 constexpr std::string_view kEnd = "-----END CERTIFICATE-----";
+
+// Where the distributions keep their roots, in the order of trying.
+constexpr std::array kSystemRoots = {
+    "/etc/ssl/certs/ca-certificates.crt",                 // Debian, Alpine, Arch
+    "/etc/pki/tls/certs/ca-bundle.crt",                   // Fedora, RHEL
+    "/etc/ssl/ca-bundle.pem",                             // openSUSE
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",  // RHEL
+    "/etc/ssl/cert.pem",                                  // Alpine, BSD
+};
 
 tl::unexpected<Error> refuse(const std::string& why) {
   return fail(Code::kInvalidArgument, "roots: " + why);
@@ -40,6 +50,16 @@ expected<std::vector<Certificate>> parse_root_list(std::string_view pem) {
   }
   if (roots.empty()) return refuse("no usable \"" + std::string(kBegin) + "\" block" + unusable);
   return roots;
+}
+
+expected<std::filesystem::path> find_system_roots() {
+  for (const char* path : kSystemRoots) {
+    // Distributions link from one of these places to another.
+    std::error_code missing;
+    std::filesystem::path real = std::filesystem::canonical(path, missing);
+    if (!missing) return real;
+  }
+  return fail(Code::kNotFound, "the operating system has no roots in any known place");
 }
 
 }  // namespace nodepilot

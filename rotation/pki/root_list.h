@@ -3,6 +3,7 @@
 // Thread: any.
 #pragma once
 
+#include <filesystem>
 #include <string_view>
 #include <vector>
 
@@ -14,5 +15,9 @@ namespace nodepilot {
 // other text is skipped. kInvalidArgument if there is none, or more than kMaxListedRoots, or more
 // than kMaxPemBytes.
 expected<std::vector<Certificate>> parse_root_list(std::string_view pem);
+
+// The file with the operating system's roots, wherever this distribution keeps it, its links
+// resolved. kNotFound if there is none.
+expected<std::filesystem::path> find_system_roots();
 
 }  // namespace nodepilot

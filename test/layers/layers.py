@@ -14,11 +14,12 @@ ROOMS = {
     "rotation/federation": ["rotation", "rotation/https", "rotation/pki", "agent/base"],
     "rotation/state": ["rotation", "rotation/pki", "agent/base"],
     "rotation/ca": ["rotation", "rotation/pki", "agent/base", "proto"],
+    "rotation/ca/istiod": ["rotation", "rotation/pki", "agent/base", "proto"],
     "sds/rpc": ["attest", "agent/base"],
     "sds": ["sds/rpc", "attest", "rotation", "rotation/pki", "agent/base", "proto"],
     "agent/cli": ["agent", "rotation", "rotation/pki", "agent/base", "proto"],
-    "agent": ["sds", "sds/rpc", "attest", "rotation", "rotation/pki", "rotation/ca", "rotation/https",
-              "rotation/federation", "rotation/state", "agent/base", "agent/cli", "proto"],
+    "agent": ["sds", "sds/rpc", "attest", "rotation", "rotation/pki", "rotation/ca", "rotation/ca/istiod",
+              "rotation/https", "rotation/federation", "rotation/state", "agent/base", "agent/cli", "proto"],
 }
 
 # Library header -> the rooms where it may be included.
@@ -28,7 +29,7 @@ LIBRARIES = {
     r"openssl/crypto\.h": ["rotation/pki", "agent/base", "agent"],
     r"cjose/": ["rotation/pki"],
     r"nghttp2/": ["sds/rpc"],
-    r"grpcpp/|.*\.grpc\.pb\.h": ["rotation/ca", "agent/cli"],
+    r"grpc(pp)?/|.*\.grpc\.pb\.h": ["rotation/ca/istiod", "agent/cli"],
     r"boost/asio": ["agent/base", "sds/rpc", "rotation/https", "agent"],
     r"boost/beast": ["rotation/https", "agent"],
     r"spdlog/": ["agent/base"],

@@ -86,6 +86,8 @@ TEST_CASE("the fields of a certificate are told as they stand in it") {
   CHECK_FALSE(leaf.is_self_signed());
   CHECK(leaf.has_key(key));
   CHECK_FALSE(leaf.has_key(ca.key));
+  CHECK(leaf.has_key_of(ca.leaf(key, "spiffe://example.org/db")));
+  CHECK_FALSE(leaf.has_key_of(ca.certificate));
   CHECK(ca.certificate.is_ca());
   CHECK(ca.certificate.can_sign());
   CHECK(ca.certificate.is_self_signed());
