@@ -69,6 +69,11 @@ pb::GetStatusResponse status(const AdminContext& context) {
     out.mutable_ca()->set_last_success_at(to_unix(*at));
   if (auto error = context.rotator.ca_last_error())
     out.mutable_ca()->set_last_error(error->message);
+  out.mutable_state()->set_sealed(context.sealed);
+  if (context.sealed) {
+    if (auto failure = context.state_failure())
+      out.mutable_state()->set_last_error(failure->message);
+  }
   if (BundlePtr bundle = context.store.bundle()) {
     for (const Certificate& root : bundle->roots()) {
       auto* out_root = out.add_roots();

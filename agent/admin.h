@@ -17,7 +17,9 @@ struct AdminContext {
   std::string trust_domain;
   std::string ca_name;
   Time started_at;
-  std::function<std::size_t()> connections;  // open on the public socket
+  std::function<std::size_t()> connections;                  // open on the public socket
+  bool sealed = false;                                       // state is kept on the disk
+  std::function<std::optional<Error>()> state_failure = {};  // why it is not
   std::function<std::vector<FederationStatus>()> federations;
 };
 

@@ -13,6 +13,7 @@
 #include "agent/bundle_publisher.h"
 #include "agent/harden.h"
 #include "agent/open_ca.h"
+#include "agent/open_state.h"
 #include "agent/systemd_notifier.h"
 #include "attest/unix_attestor.h"
 #include "rotation/federation/federation_keeper.h"
@@ -88,6 +89,8 @@ class Daemon {
 
   expected<void> serve(const std::function<void()>& on_ready) {
     store_.set_demand(&rotator_);
+    state_ = TRY(StateKeeper::open(config_, loop_, clock_, store_, rotator_, random_jitter()));
+    if (state_) TRY(state_->restore());
     rotator_.start();
     TRY(start_federation());
     public_ = TRY(Listener::open(loop_, options("public", config_.listen), public_methods()));
@@ -156,6 +159,8 @@ class Daemon {
             .ca_name = ca_.authority->name(),
             .started_at = clock_.now(),
             .connections = [this] { return public_->connections(); },
+            .sealed = state_ != nullptr,
+            .state_failure = [this] { return state_ ? state_->failure() : std::nullopt; },
             .federations =
                 [this] {
                   return federating_ ? federating_->keeper.status()
@@ -180,6 +185,7 @@ class Daemon {
   WorkerPool issue_workers_;
   WorkerPool file_workers_;
   Rotator rotator_;
+  std::unique_ptr<StateKeeper> state_;
   std::optional<JwtSvidCache> jwt_svids_;
   std::optional<Federating> federating_;
   std::unique_ptr<BundlePublisher> publisher_;

@@ -103,10 +103,19 @@ const Profile* publication_as(const Config& config) {
   return config.publication ? std::get_if<Profile>(&config.publication->profile) : nullptr;
 }
 
+// Whoever gets hold of a copy of the state must not have its key, too.
+bool keeps_key_beside_state(const Config& config) {
+  return config.state && config.state->key_file &&
+         is_within(*config.state->key_file, config.state_dir);
+}
+
 // The key of ours that lies within reach of a grant of `directory`; null if there is none.
 const char* key_within(const fs::path& directory, const Config& config) {
   for (const OwnFile& file : own_files(config.ca)) {
     if (is_within(file.path, directory)) return file.key;
+  }
+  if (config.state && config.state->key_file && is_within(*config.state->key_file, directory)) {
+    return "state.sealed.key_file";
   }
   const auto* files = publication_as<CertificateFiles>(config);
   if (files && is_within(files->key_file, directory)) return "bundle_endpoint.key_file";
@@ -143,6 +152,10 @@ Config decode(const YamlValue& root) {
   }
   if (auto apart = check_apart(config.state_dir, config); !apart) {
     top.refuse("state_dir", apart.error().message);
+  }
+  if (auto value = top.find("state")) {
+    decode_state(*value, config.state);
+    if (keeps_key_beside_state(config)) value->refuse("key_file must not lie in state_dir");
   }
   auto default_ttl = decode_ca(top.mapping("ca"), config.ca);
   if (auto list = top.find("federation")) {

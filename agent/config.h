@@ -11,6 +11,7 @@
 #include "agent/base/entry.h"
 #include "agent/base/log.h"
 #include "agent/config_ca.h"
+#include "agent/config_state.h"
 #include "agent/publication.h"
 #include "rotation/federation/federation.h"
 #include "rotation/rotator.h"
@@ -29,6 +30,7 @@ struct Config {
   Socket listen{"/run/nodepilot/public/api.sock", 0666};
   Socket admin{"/run/nodepilot/admin/admin.sock", 0660};
   std::filesystem::path state_dir{"/var/lib/nodepilot"};
+  StateConfig state{};
   CaConfig ca{};
   std::vector<Entry> entries{};
   std::vector<Federation> federations{};

@@ -83,8 +83,15 @@ bool is_degraded(const pb::GetStatusResponse& status) {
   auto in_need = [](const pb::IdentityStatus& identity) {
     return identity.state() == State::EXPIRED || identity.state() == State::RETRYING;
   };
-  return !status.ca().last_error().empty() ||
+  return !status.ca().last_error().empty() || !status.state().last_error().empty() ||
          std::any_of(status.identities().begin(), status.identities().end(), in_need);
+}
+
+// Empty if all is kept in memory.
+std::string state_line(const pb::StateStatus& state) {
+  if (!state.sealed()) return "";
+  if (state.last_error().empty()) return "STATE   sealed\n";
+  return "STATE   sealed, failing: " + printable(state.last_error()) + "\n";
 }
 
 std::string head(const pb::GetStatusResponse& status) {
@@ -110,7 +117,7 @@ std::string head(const pb::GetStatusResponse& status) {
         [](const auto& a, const auto& b) { return a.not_after() < b.not_after(); });
     text += ", soonest ends in " + time_until(now, soonest->not_after());
   }
-  return text + "\n\n";
+  return text + "\n" + state_line(status.state()) + "\n";
 }
 
 std::string poll_state(const pb::FederationStatus& federation) {
@@ -239,6 +246,9 @@ std::string status_json(const pb::GetStatusResponse& status) {
                 {{"name", status.ca().name()},
                  {"last_success_at", time_json(status.ca().last_success_at())},
                  {"last_error", text_json(status.ca().last_error())}}},
+               {"state",
+                {{"kind", status.state().sealed() ? "sealed" : "memory"},
+                 {"last_error", text_json(status.state().last_error())}}},
                {"roots", roots},
                {"identities", identities},
                {"federations", federations}});

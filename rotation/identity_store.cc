@@ -131,9 +131,11 @@ void IdentityStore::drop_expired() {
   bool dropped = false;
   while (!by_expiry_.empty() && by_expiry_.begin()->first < now) {
     Slot& slot = slots_[by_expiry_.begin()->second];
-    log::error("svid expired", {{"spiffe_id", slot.entry->spiffe_id.str()},
-                                {"serial", slot.svid->leaf().serial()},
-                                {"not_after", to_rfc3339(slot.svid->validity().not_after)}});
+    // One that a restart brought back and nobody has asked for since is no loss.
+    auto tell = slot.subscribers.empty() ? log::info : log::error;
+    tell("svid expired", {{"spiffe_id", slot.entry->spiffe_id.str()},
+                          {"serial", slot.svid->leaf().serial()},
+                          {"not_after", to_rfc3339(slot.svid->validity().not_after)}});
     hold(slot, nullptr);
     touched.insert(slot.subscribers.begin(), slot.subscribers.end());
     dropped = true;
@@ -247,6 +249,12 @@ std::shared_ptr<void> IdentityStore::on_change(std::function<void()> listener) {
   return handle;
 }
 
+std::shared_ptr<void> IdentityStore::on_svid(std::function<void(const std::string&)> listener) {
+  auto handle = std::make_shared<std::function<void(const std::string&)>>(std::move(listener));
+  svid_listeners_.push_back(handle);
+  return handle;
+}
+
 UpdatePtr IdentityStore::make_update(const std::vector<EntryPtr>& entries) const {
   auto update = std::make_shared<WorkloadUpdate>();
   if (entries.empty()) return update;
@@ -300,6 +308,9 @@ void IdentityStore::hold(Slot& slot, SvidPtr svid) {
   for (const Subscription* subscription : slot.subscribers) {
     auto taken = subscription->taken_.find(id);
     if (taken != subscription->taken_.end()) slot.streams_current += slot.has(taken->second);
+  }
+  for (const auto& weak : svid_listeners_) {
+    if (auto listener = weak.lock()) (*listener)(id);
   }
 }
 

@@ -106,6 +106,9 @@ class IdentityStore {
   // Calls `listener` after every install, failure, acknowledgement or departure, until the
   // returned handle is destroyed.
   std::shared_ptr<void> on_change(std::function<void()> listener);
+  // Calls `listener` with the entry's ID before an SVID that was installed or dropped is shown to
+  // anybody, until the returned handle is destroyed. It must not change the store.
+  std::shared_ptr<void> on_svid(std::function<void(const std::string& entry_id)> listener);
 
  private:
   friend class Subscription;
@@ -146,6 +149,7 @@ class IdentityStore {
   std::size_t behind_ = 0;  // streams that were told roots and have not taken those of bundle_
   std::map<TrustDomain, BundlePtr> federated_;
   std::list<std::weak_ptr<std::function<void()>>> listeners_;
+  std::list<std::weak_ptr<std::function<void(const std::string&)>>> svid_listeners_;
 };
 
 // One stream's view. Destruction ends it. Must not outlive the store. Thread: loop.

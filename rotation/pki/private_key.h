@@ -22,6 +22,9 @@ class PrivateKey {
   // or RSA of 2048 to 4096 bits. Text around it is ignored.
   static expected<PrivateKey> parse_pem(const SecretBytes& pem);
 
+  // What pkcs8_der() gave, and nothing after it; the same kinds of keys.
+  static expected<PrivateKey> parse_pkcs8(const SecretBytes& der);
+
   // PKCS#8 DER, made once and shared: RSA and EC encoders are slow (cost model, architecture).
   const SecretBytes& pkcs8_der() const;
   SecretBytes pkcs8_pem() const;
@@ -31,6 +34,7 @@ class PrivateKey {
  private:
   PrivateKey() = default;
   static expected<PrivateKey> adopt(EVP_PKEY* key);  // takes `key`
+  static expected<PrivateKey> parse_der(const unsigned char* der, std::size_t bytes);
   std::shared_ptr<EVP_PKEY> key_;
   std::shared_ptr<const SecretBytes> pkcs8_;
 };

@@ -34,6 +34,11 @@ struct AdminRig : Rig {
                                    .ca_name = "fake",
                                    .started_at = clock.now(),
                                    .connections = [] { return std::size_t{7}; },
+                                   .sealed = true,
+                                   .state_failure =
+                                       [] {
+                                         return Error{Code::kInternal, "full"};
+                                       },
                                    .federations = [this] { return federations; }});
 };
 
@@ -58,6 +63,8 @@ TEST_CASE("status tells every identity, asked for or not") {
   CHECK(status.identities(1).state() == pb::IdentityStatus::IDLE);
   CHECK(status.roots_size() == 1);
   CHECK(status.connections() == 7);
+  CHECK(status.state().sealed());
+  CHECK(status.state().last_error() == "full");
   CHECK(status.ca().last_error().empty());
 }
 

@@ -151,6 +151,19 @@ TEST_CASE("an agent that has just started says so") {
   CHECK(table.find("BUNDLE  0 roots\n") != std::string::npos);
 }
 
+TEST_CASE("sealed state is shown, and what keeps it from the disk") {
+  auto status = healthy();
+  status.mutable_state()->set_sealed(true);
+  CHECK(status_table(status).find("\nSTATE   sealed\n") != std::string::npos);
+  CHECK(status_json(status).find(R"("kind": "sealed")") != std::string::npos);
+
+  status.mutable_state()->set_last_error("no space left");
+
+  std::string table = status_table(status);
+  CHECK(table.find("\nSTATE   sealed, failing: no space left\n") != std::string::npos);
+  CHECK(table.starts_with("AGENT   degraded"));
+}
+
 TEST_CASE("the JSON has a version, stable keys and times in RFC 3339 or null") {
   auto status = healthy();
   add_identity(status, "idle", pb::IdentityStatus::IDLE);

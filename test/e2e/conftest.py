@@ -12,6 +12,10 @@ pytest_plugins = ["kit.fixtures"]
 WEB, CLIENT = spiffe_id("web"), spiffe_id("client")
 
 
+def pytest_addoption(parser):
+    parser.addoption("--rounds", type=int, default=20, help="of the kills of test_sealed_state.py")
+
+
 @pytest.fixture(scope="session")
 def envoys(shared_folder):
     """Two copies of the real Envoy: (server's, client's), so that a path can tell them apart."""

@@ -12,6 +12,7 @@ ROOMS = {
     "rotation": ["rotation/pki", "agent/base"],
     "rotation/https": ["rotation/pki", "agent/base"],
     "rotation/federation": ["rotation", "rotation/https", "rotation/pki", "agent/base"],
+    "rotation/state": ["rotation", "rotation/pki", "agent/base"],
     "rotation/ca": ["rotation", "rotation/pki", "agent/base", "proto"],
     "rotation/ca/istiod": ["rotation", "rotation/pki", "agent/base", "proto"],
     "rotation/ca/vault": ["rotation", "rotation/https", "rotation/pki", "agent/base"],
@@ -19,7 +20,8 @@ ROOMS = {
     "sds": ["sds/rpc", "attest", "rotation", "rotation/pki", "agent/base", "proto"],
     "agent/cli": ["agent", "rotation", "rotation/pki", "agent/base", "proto"],
     "agent": ["sds", "sds/rpc", "attest", "rotation", "rotation/pki", "rotation/ca", "rotation/ca/istiod",
-              "rotation/ca/vault", "rotation/https", "rotation/federation", "agent/base", "agent/cli", "proto"],
+              "rotation/ca/vault", "rotation/https", "rotation/federation",
+              "rotation/state", "agent/base", "agent/cli", "proto"],
 }
 
 # Library header -> the rooms where it may be included.

@@ -94,6 +94,7 @@ TEST_CASE("P-384 and RSA keys are accepted in PKCS#8 and in their older forms") 
       REQUIRE(parsed.has_value());
       CHECK(same_key(*parsed, key));
       CHECK(PrivateKey::parse_pem(parsed->pkcs8_pem()).has_value());
+      CHECK(same_key(PrivateKey::parse_pkcs8(parsed->pkcs8_der()).value(), key));
     }
   }
 }
@@ -178,6 +179,27 @@ TEST_CASE("bytes after the DER of a key are refused") {
 
   REQUIRE_FALSE(parsed.has_value());
   CHECK(parsed.error().message == "private key: bytes after its DER");
+}
+
+TEST_CASE("a key comes back from its PKCS#8, and from nothing shorter, longer or changed") {
+  PrivateKey key = PrivateKey::generate().value();
+  SecretBytes der = key.pkcs8_der();
+
+  CHECK(PrivateKey::parse_pkcs8(der).value().pkcs8_der() == der);
+  for (std::size_t length = 0; length < der.size(); ++length) {
+    SecretBytes cut(der.begin(), der.begin() + static_cast<std::ptrdiff_t>(length));
+    CHECK_FALSE(PrivateKey::parse_pkcs8(cut));
+  }
+  der.push_back(0);
+  CHECK(PrivateKey::parse_pkcs8(der).error().message == "private key: bytes after its DER");
+  der.pop_back();
+  for (std::size_t byte = 36; byte < der.size(); ++byte) {
+    if (byte == 68) byte += 5;  // from the scalar to the point
+    SecretBytes changed = der;
+    changed[byte] ^= 1;
+    CHECK_FALSE(PrivateKey::parse_pkcs8(changed));
+  }
+  CHECK_FALSE(PrivateKey::parse_pkcs8(SecretBytes(kMaxPrivateKeyPemBytes + 1)));
 }
 
 TEST_CASE("a key text larger than the bound is refused") {

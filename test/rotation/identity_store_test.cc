@@ -552,6 +552,28 @@ TEST_CASE("listeners hear of installs, failures, acknowledgements and departures
   CHECK(heard == 4);
 }
 
+TEST_CASE("whoever keeps SVIDs hears of each that comes or goes, and of nothing else") {
+  StoreRig rig;
+  Calls heard;
+  auto handle = rig.store.on_svid([&](const std::string& entry_id) {
+    heard.push_back(entry_id + (rig.store.svid(entry_id) ? " came" : " went"));
+  });
+
+  rig.set_bundle();
+  Watcher watcher(rig.store, 0);
+  rig.supply(0);
+  rig.supply(1);
+  watcher.subscription->took("e0", watcher.serial());
+  rig.store.report_failure("e0", Error{Code::kUnavailable, "down"});
+  rig.store.evict("e1");
+  rig.clock.advance(hours(2));
+  rig.store.drop_expired();
+  handle.reset();
+  rig.supply(2);
+
+  CHECK(heard == Calls{"e0 came", "e1 came", "e1 went", "e0 went"});
+}
+
 TEST_CASE("a listener that another one removes is not called any more") {
   StoreRig rig;
   std::shared_ptr<void> second;
