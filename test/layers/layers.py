@@ -12,12 +12,13 @@ ROOMS = {
     "rotation": ["rotation/pki", "agent/base"],
     "rotation/https": ["rotation/pki", "agent/base"],
     "rotation/federation": ["rotation", "rotation/https", "rotation/pki", "agent/base"],
+    "rotation/outputs": ["rotation", "rotation/pki", "agent/base"],
     "rotation/ca": ["rotation", "rotation/pki", "agent/base", "proto"],
     "sds/rpc": ["attest", "agent/base"],
     "sds": ["sds/rpc", "attest", "rotation", "rotation/pki", "agent/base", "proto"],
     "agent/cli": ["agent", "rotation", "rotation/pki", "agent/base", "proto"],
     "agent": ["sds", "sds/rpc", "attest", "rotation", "rotation/pki", "rotation/ca", "rotation/https",
-              "rotation/federation", "agent/base", "agent/cli", "proto"],
+              "rotation/federation", "rotation/outputs", "agent/base", "agent/cli", "proto"],
 }
 
 # Library header -> the rooms where it may be included.
@@ -33,7 +34,7 @@ LIBRARIES = {
     r"spdlog/": ["agent/base"],
     r"yaml-cpp/": ["agent"],
     r"CLI/": ["agent/cli", "agent"],
-    r"systemd/": ["agent"],
+    r"systemd/": ["agent", "rotation/outputs"],
 }
 
 
