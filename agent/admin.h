@@ -4,6 +4,7 @@
 #include "agent/base/clock.h"
 #include "rotation/federation/federation_keeper.h"
 #include "rotation/identity_store.h"
+#include "rotation/outputs/output_keeper.h"
 #include "rotation/rotator.h"
 #include "sds/rpc/call.h"
 
@@ -19,6 +20,7 @@ struct AdminContext {
   Time started_at;
   std::function<std::size_t()> connections;  // open on the public socket
   std::function<std::vector<FederationStatus>()> federations;
+  std::function<std::vector<OutputStatus>()> outputs;
 };
 
 // Thread: loop.

@@ -6,6 +6,16 @@
 #include "agent/base/log.h"
 
 namespace nodepilot {
+namespace {
+
+constexpr Duration kLongestDelay = std::chrono::minutes(5);
+
+// Before the next try, when `tried` have failed.
+Duration delay_after(const Hook& hook, int tried) {
+  return std::min(hook.delay * (std::int64_t{1} << std::min(tried - 1, 20)), kLongestDelay);
+}
+
+}  // namespace
 
 HookSequence::HookSequence(Clock& clock, Workers& workers, HookRunner& runner,
                            std::vector<Hook> hooks, HookContext context)
@@ -42,12 +52,12 @@ void HookSequence::run_next() {
   // By value: we may be gone before the hook is done. The runner is not.
   workers_.run([runner = &runner_, hook = hooks_[position_],
                 context = context_] { return runner->run(hook, context); },
-               [weak = std::weak_ptr(self_)](expected<void> done) {
-                 if (auto self = weak.lock()) (*self)->finish(std::move(done));
+               [weak = std::weak_ptr(self_)](const expected<void>& done) {
+                 if (auto self = weak.lock()) (*self)->finish(done);
                });
 }
 
-void HookSequence::finish(expected<void> done) {
+void HookSequence::finish(const expected<void>& done) {
   is_running_ = false;
   const Hook& hook = hooks_[position_];
   if (done) {
@@ -63,7 +73,7 @@ void HookSequence::finish(expected<void> done) {
   run_next();
 }
 
-void HookSequence::heed_failure(Error error) {
+void HookSequence::heed_failure(const Error& error) {
   const Hook& hook = hooks_[position_];
   bool is_last = ++tried_ >= hook.tries;
   log::warn("hook failed", {{"hook", describe(hook)},
@@ -72,7 +82,7 @@ void HookSequence::heed_failure(Error error) {
                             {"of", hook.tries},
                             {"error", error.message}});
   if (!is_last) {
-    retry_.set(clock_.now() + hook.delay * (std::int64_t{1} << (tried_ - 1)));
+    retry_.set(clock_.now() + delay_after(hook, tried_));
     return;
   }
   // The programs after it are to learn of the set all the same.

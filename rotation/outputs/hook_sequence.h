@@ -27,8 +27,8 @@ class HookSequence {
 
  private:
   void run_next();
-  void finish(expected<void> done);
-  void heed_failure(Error error);
+  void finish(const expected<void>& done);
+  void heed_failure(const Error& error);
 
   Clock& clock_;
   Workers& workers_;

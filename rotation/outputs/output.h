@@ -44,7 +44,8 @@ struct Hook {
   std::variant<SignalHook, ReloadHook, ExecHook> action;
   Duration timeout = std::chrono::seconds(30);  // of one try; a signal takes no time
   int tries = 5;
-  Duration delay = std::chrono::seconds(1);  // before the second try; doubles from then on
+  Duration delay =
+      std::chrono::seconds(1);  // before the second try; then doubled, up to five minutes
 };
 
 // "signal SIGHUP", "reload nginx.service", "exec /usr/sbin/nginx": for logs and errors.

@@ -73,6 +73,21 @@ TEST_CASE("when its tries are used up the next has its turn, and the error stays
   CHECK_FALSE(rig.hooks.error());
 }
 
+TEST_CASE("the pause between tries grows to five minutes and no further") {
+  FakeClock clock;
+  InlineWorkers workers;
+  FakeHooks runner;
+  runner.failures["reload a.service"] = 100;
+  HookSequence hooks(clock, workers, runner, {make_hook("a.service", 20)}, {});
+
+  hooks.begin();
+  clock.advance(10min);
+  std::size_t runs = runner.runs.size();
+  clock.advance(20min);
+
+  CHECK(runner.runs.size() == runs + 4);
+}
+
 TEST_CASE("a newer set does not wait for the retries of an older one") {
   SequenceRig rig;
   rig.runner.failures["reload a.service"] = 1;
