@@ -1,4 +1,4 @@
-"""Files for programs that read files: a real nginx serves from them through rotations; curl and
+"""Files for programs that read files: real servers serve from them through rotations; curl and
 OpenSSL read them as clients."""
 import os
 import shutil
@@ -8,9 +8,10 @@ import time
 import pytest
 
 from conftest import WEB_UID, parts
-from kit import nginx
 from kit.agent import identity, spiffe_id
 from kit.process import wait_until
+from kit.tls_load import NAME, TlsLoad
+from kit.tls_servers import Haproxy, Nginx
 
 UNUSED = "unix:uid:4242424"  # nobody: these identities have no subscriber but their files
 
@@ -34,88 +35,83 @@ def status_of(agent, directory):
     return next(o for o in agent.json("status")["outputs"] if o["directory"] == str(directory))
 
 
-@pytest.fixture(scope="session")
-def nginx_binary():
-    path = nginx.binary()
-    if not path:
-        parts["nginx"] = "skipped (not installed)"
-        pytest.skip("no nginx")
-    parts["nginx"] = f"real ({nginx.version(path)})"
-    return path
-
-
 @pytest.fixture
-def server(request, nginx_binary, folder):
-    """An nginx that is not started; its files are to be at folder/web, its clients' roots there too."""
-    home = folder / "nginx"
-    home.mkdir()
-    web = nginx.Nginx(nginx_binary, home, folder / "web", clients=folder / "web" / "ca.crt")
-    request.node.logs.append(("nginx", home / "error.log"))
-    yield web
-    web.stop()
+def make_server(request, folder):
+    """make_server(class): one that is not started; its files are to be at folder/web."""
+    servers = []
+
+    def make(kind):
+        path = kind.binary()
+        if not path:
+            parts[kind.name] = "skipped (not installed)"
+            pytest.skip(f"no {kind.name}")
+        parts[kind.name] = f"real ({kind.version(path)})"
+        home = folder / kind.name
+        home.mkdir()
+        servers.append(kind(path, home, folder / "web"))
+        request.node.logs.append((kind.name, servers[-1].log))
+        return servers[-1]
+
+    yield make
+    for server in servers:
+        server.stop()
 
 
-def hook_of(kind, server):
-    if kind == "exec":
-        return {"exec": server.reload_argv}
-    return {"signal": {"name": "SIGHUP", "pid_file": str(server.pid_file),
-                       "executable": os.path.realpath(server.path)}}
-
-
-def start_all(make_agent, server, folder, hooks, ttl="1h"):
-    agent = make_agent([identity("web", UNUSED, ttl=ttl) | {"x509": {"ttl": ttl, "dns_names": [nginx.NAME]}},
-                        identity("client", UNUSED, ttl=ttl)],
-                       outputs=[output("web", folder / "web", hooks=hooks),
+def start_all(make_agent, server, folder, hooks):
+    agent = make_agent([{**identity("web", UNUSED), "x509": {"ttl": "1h", "dns_names": [NAME]}},
+                        identity("client", UNUSED)],
+                       outputs=[output("web", folder / "web", server.profile, hooks=hooks),
                                 output("client", folder / "client", "pem")]).start()
-    wait_until("the first files", lambda: (folder / "web" / "tls.key").exists() and
+    wait_until("the first files", lambda: (folder / "web" / "ca.crt").exists() and
                (folder / "client" / "svid.pem").exists())
     server.start()
     return agent
 
 
-@pytest.mark.parametrize("kind", ["exec", "signal"])
-def test_nginx_serves_through_rotations(make_agent, server, folder, kind):
-    agent = start_all(make_agent, server, folder, [hook_of(kind, server)])
-    web, client = folder / "web", folder / "client"
-    request = (server.port, client / "bundle.pem")
+@pytest.mark.parametrize("kind, how", [(Nginx, "exec"), (Nginx, "signal"), (Haproxy, "signal")])
+def test_a_server_serves_through_rotations(make_agent, make_server, folder, kind, how):
+    server = make_server(kind)
+    agent = start_all(make_agent, server, folder, [server.hook(how)])
+    web = folder / "web"
+    # A client's own key and chain are read by two calls, so it takes one set and stays with it.
+    client = shutil.copytree(folder / "client" / "..data", folder / "set")
 
     served = set()
-    # A client's own key and chain are read by two calls, so it takes one set and stays with it.
-    shutil.copytree(client / "..data", folder / "frozen")
-    with nginx.TlsLoad(2, *request, folder / "frozen" / "svid.pem", folder / "frozen" / "svid_key.pem") as load:
+    with TlsLoad(2, server.port, client / "bundle.pem", client / "svid.pem", client / "svid_key.pem") as load:
         for _ in range(12):
             rotated = {r["spiffe_id"]: r for r in agent.rotate()["rotations"]}[spiffe_id("web")]
             serial = short(rotated["new_serial"])
             # --wait has waited for the files.
             assert rotated["streams_current"] == rotated["streams"] == 1
-            assert short(serial_of(web / "tls.crt")) == serial
-            wait_until("nginx to show the new certificate", lambda: serial in map(short, filter(None, load.serials)))
+            assert short(status_of(agent, web)["serial"]) == serial
+            wait_until("the new certificate", lambda: serial in map(short, filter(None, set(load.serials))))
             served.add(serial)
 
     assert load.failures == []
     assert len(served) == 12
     assert load.made > 100
     found = status_of(agent, web)
-    assert short(found["serial"]) == serial and found["last_error"] is None and found["hook_error"] is None
+    assert found["last_error"] is None and found["hook_error"] is None
     assert "PRIVATE KEY" not in agent.log.read_text()
 
 
-def test_curl_and_openssl_take_the_files_as_they_are(make_agent, server, folder):
+def test_curl_and_openssl_take_the_files_as_they_are(make_agent, make_server, folder):
+    server = make_server(Nginx)
     start_all(make_agent, server, folder, [])
     client = folder / "client"
 
-    curl = subprocess.run(["curl", "-sS", "--noproxy", "*", "--resolve", f"{nginx.NAME}:{server.port}:127.0.0.1",
+    curl = subprocess.run(["curl", "-sS", "--noproxy", "*", "--resolve", f"{NAME}:{server.port}:127.0.0.1",
                            "--cacert", client / "bundle.pem", "--cert", client / "svid.pem",
-                           "--key", client / "svid_key.pem", f"https://{nginx.NAME}:{server.port}/"],
+                           "--key", client / "svid_key.pem", f"https://{NAME}:{server.port}/"],
                           capture_output=True, text=True, timeout=20)
     openssl = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{server.port}", "-verify_return_error",
                               "-CAfile", client / "bundle.pem", "-cert", client / "svid.pem",
-                              "-key", client / "svid_key.pem", "-servername", nginx.NAME,
-                              "-verify_hostname", nginx.NAME],
+                              "-key", client / "svid_key.pem", "-servername", NAME,
+                              "-verify_hostname", NAME],
                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20)
     stranger = subprocess.run(["curl", "-sS", "--noproxy", "*", "-o", "/dev/null", "-w", "%{http_code}", "--resolve",
-                               f"{nginx.NAME}:{server.port}:127.0.0.1", "--cacert", client / "bundle.pem",
-                               f"https://{nginx.NAME}:{server.port}/"], capture_output=True, text=True, timeout=20)
+                               f"{NAME}:{server.port}:127.0.0.1", "--cacert", client / "bundle.pem",
+                               f"https://{NAME}:{server.port}/"], capture_output=True, text=True, timeout=20)
 
     assert (curl.returncode, curl.stdout) == (0, "hello"), curl.stderr
     assert "Verification: OK" in openssl.stdout, openssl.stdout + openssl.stderr
