@@ -148,6 +148,7 @@ expected<void> swap_to(int directory, const std::string& set, const fs::path& pa
 
 std::vector<std::string> names_of(const std::vector<OutputFile>& files) {
   std::vector<std::string> names;
+  names.reserve(files.size());
   for (const OutputFile& file : files) names.push_back(file.name);
   return names;
 }

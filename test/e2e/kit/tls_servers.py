@@ -1,4 +1,5 @@
 """Real servers that serve TLS out of files, on loopback."""
+import json
 import os
 import pathlib
 import re
@@ -6,6 +7,7 @@ import shutil
 import socket
 import subprocess
 
+from kit import envoy
 from kit.process import Process, wait_until
 
 
@@ -17,6 +19,7 @@ def free_port():
 
 class Server:
     """With the certificate and the roots of its clients in `directory`."""
+    suffix = "conf"
 
     def __init__(self, path, home, directory):
         self.path = path
@@ -25,7 +28,7 @@ class Server:
         self.port = free_port()
         self.pid_file = home / f"{self.name}.pid"
         self.log = home / f"{self.name}.log"
-        self.config = home / f"{self.name}.conf"
+        self.config = home / f"{self.name}.{self.suffix}"
         self.config.write_text(self.text())
         self.process = None
 
@@ -52,7 +55,10 @@ class Server:
         if not self.process.running():
             raise RuntimeError(f"{self.name} ended:\n{self.process.tail()}")
         with socket.socket() as probe:
-            return self.pid_file.exists() and probe.connect_ex(("127.0.0.1", self.port)) == 0
+            return self.has_started() and probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def has_started(self):
+        return self.pid_file.exists()
 
     def stop(self):
         if self.process:
@@ -67,10 +73,10 @@ class Nginx(Server):
     def argv(self):
         return [self.path, "-c", self.config]
 
-    def hook(self, kind):
-        if kind == "exec":
-            return {"exec": [self.path, "-c", str(self.config), "-s", "reload"]}
-        return self.signal("SIGHUP")
+    def hooks(self, how):
+        if how == "exec":
+            return [{"exec": [self.path, "-c", str(self.config), "-s", "reload"]}]
+        return [self.signal("SIGHUP")]
 
     def text(self):
         home, directory = self.home, self.directory
@@ -103,9 +109,9 @@ class Haproxy(Server):
     def argv(self):
         return [self.path, "-W", "-f", self.config, "-p", self.pid_file]
 
-    def hook(self, kind):
-        assert kind == "signal"
-        return self.signal("SIGUSR2")
+    def hooks(self, how):
+        assert how == "signal"
+        return [self.signal("SIGUSR2")]
 
     def text(self):
         return f"""
@@ -120,3 +126,58 @@ frontend web
   bind 127.0.0.1:{self.port} ssl crt {self.directory}/credential-bundle.pem ca-file {self.directory}/ca.crt verify required
   http-request return status 200 content-type text/plain string hello
 """
+
+
+class Envoy(Server):
+    """Without SDS from the agent: it watches the directory of files of the profile pem."""
+    name, profile, suffix = "envoy", "pem", "json"
+
+    @classmethod
+    def binary(cls):
+        return envoy.binary() or shutil.which("envoy")
+
+    @classmethod
+    def version(cls, path):
+        return envoy.version(path)
+
+    def argv(self):
+        return [self.path, "--config-path", self.config, "--disable-hot-restart", "--concurrency", "2",
+                "--log-level", "warning"]
+
+    def hooks(self, how):
+        assert how == "watch"
+        return []
+
+    def has_started(self):
+        return True
+
+    def _secret(self, name, secret):
+        """A secret in a file of its own, as Envoy wants it for watched_directory."""
+        path = self.home / f"{name}.json"
+        watched = {**secret, "watched_directory": {"path": str(self.directory)}}
+        kind = "tls_certificate" if "private_key" in secret else "validation_context"
+        path.write_text(json.dumps({"resources": [{
+            "@type": envoy.TYPE + "extensions.transport_sockets.tls.v3.Secret", "name": name, kind: watched}]}))
+        return {"name": name, "sds_config": {"resource_api_version": "V3", "path_config_source": {"path": str(path)}}}
+
+    def text(self):
+        def file(name):
+            return {"filename": str(self.directory / name)}
+
+        tls = {"@type": envoy.TYPE + "extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+               "require_client_certificate": True,
+               "common_tls_context": {
+                   "tls_certificate_sds_secret_configs": [self._secret("web", {
+                       "certificate_chain": file("svid.pem"), "private_key": file("svid_key.pem")})],
+                   "validation_context_sds_secret_config": self._secret("roots", {"trusted_ca": file("bundle.pem")})}}
+        manager = {"@type": envoy.TYPE + "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+                   "stat_prefix": "web", "http_filters": [envoy.ROUTER],
+                   "route_config": {"virtual_hosts": [{"name": "web", "domains": ["*"], "routes": [{
+                       "match": {"prefix": "/"},
+                       "direct_response": {"status": 200, "body": {"inline_string": "hello"}}}]}]}}
+        listener = {"name": "web",
+                    "address": {"socket_address": {"address": "127.0.0.1", "port_value": self.port}},
+                    "filter_chains": [{
+                        "filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}],
+                        "transport_socket": {"name": "envoy.transport_sockets.tls", "typed_config": tls}}]}
+        return json.dumps({"node": {"id": "files", "cluster": "files"}, "static_resources": {"listeners": [listener]}})
