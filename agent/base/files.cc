@@ -131,16 +131,6 @@ expected<SecretBytes> read_file_beneath(const fs::path& directory, const fs::pat
   return read_all<SecretBytes>(file, directory / path, max_bytes);
 }
 
-expected<void> write_all(int fd, std::string_view bytes, const fs::path& path) {
-  while (!bytes.empty()) {
-    ssize_t n = ::write(fd, bytes.data(), bytes.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail_errno("write " + path.string(), errno);
-    bytes.remove_prefix(static_cast<std::size_t>(n));
-  }
-  return {};
-}
-
 expected<void> write_file_atomic(const fs::path& path, std::string_view bytes, mode_t mode) {
   fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
   Fd directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -164,6 +154,16 @@ expected<void> write_file_atomic(const fs::path& path, std::string_view bytes, m
     return written;
   }
   if (::fsync(directory.get()) != 0) return fail_errno("sync " + folder.string(), errno);
+  return {};
+}
+
+expected<void> write_all(int fd, std::string_view bytes, const fs::path& path) {
+  while (!bytes.empty()) {
+    ssize_t n = ::write(fd, bytes.data(), bytes.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail_errno("write " + path.string(), errno);
+    bytes.remove_prefix(static_cast<std::size_t>(n));
+  }
   return {};
 }
 

@@ -31,13 +31,13 @@ expected<std::filesystem::path> real_path(const std::filesystem::path& path);
 expected<SecretBytes> read_file_beneath(const std::filesystem::path& directory,
                                         const std::filesystem::path& path, std::size_t max_bytes);
 
-// Writes all of `bytes` to `fd`; `path` is for the error.
-expected<void> write_all(int fd, std::string_view bytes, const std::filesystem::path& path);
-
 // Writes a temporary file beside `path`, syncs it, renames it over `path`, syncs the directory.
 // On an error the old file stays and no temporary is left.
 expected<void> write_file_atomic(const std::filesystem::path& path, std::string_view bytes,
                                  mode_t mode = 0600);
+
+// Writes all of `bytes` to `fd`; `path` is for the error.
+expected<void> write_all(int fd, std::string_view bytes, const std::filesystem::path& path);
 
 // Creates `path` with `mode` if it is missing (its parent must exist). An existing directory must
 // belong to this user and must not be open to others beyond `mode`.
