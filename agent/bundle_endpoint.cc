@@ -13,7 +13,7 @@
 
 #include "agent/base/fd.h"
 #include "agent/base/log.h"
-#include "sds/rpc/token_bucket.h"
+#include "agent/base/token_bucket.h"
 
 namespace nodepilot {
 namespace {

@@ -22,6 +22,8 @@ constexpr std::size_t kMaxErrors = 100;
 constexpr std::size_t kMaxSocketPathBytes = 103;
 // An SVID that is renewed later than this may end before a slow CA has answered.
 constexpr double kLatestRotation = 0.95;
+constexpr Duration kNow{0};
+constexpr Duration kLongestGrace = std::chrono::hours(24);
 
 tl::unexpected<Error> refuse(const std::string& why) { return fail(Code::kInvalidArgument, why); }
 
@@ -47,9 +49,15 @@ void decode_rotation(YamlMapping section, Rotator::Options& rotation) {
   auto parse_at = [](std::string_view text) { return parse_fraction(text, 0.1, 0.9); };
   auto parse_jitter = [](std::string_view text) { return parse_fraction(text, 0, 0.5); };
   auto parse_in_flight = [](std::string_view text) { return parse_count(text, 1, 1000); };
+  auto parse_rate = [](std::string_view text) { return parse_count(text, 1, 10'000); };
+  auto parse_grace = [](std::string_view text) {
+    return parse_duration(text, kNow, kLongestGrace);
+  };
   RotationPolicy& policy = rotation.policy;
   section.read("at", policy.at, parse_at, Quotes::kNever);
   section.read("max_in_flight", rotation.max_in_flight, parse_in_flight, Quotes::kNever);
+  section.read("max_rate", rotation.max_rate, parse_rate, Quotes::kNever);
+  section.read("grace", rotation.grace, parse_grace);
   section.read("jitter", policy.jitter, parse_jitter, Quotes::kNever);
   double latest = policy.at * (1 + policy.jitter);
   if (latest <= kLatestRotation) return;

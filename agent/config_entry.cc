@@ -187,6 +187,8 @@ std::optional<Entry> decode_entry(const YamlValue& value,
   if (auto list = identity.find("files")) files = decode_files(*list);
   PeerRules peers;
   if (auto list = identity.find("peers")) peers = decode_peers(*list);
+  bool prefetch = false;
+  identity.read("prefetch", prefetch, parse_switch, Quotes::kNever);
   if (!id || match.empty()) return std::nullopt;
   return Entry{.id = "",
                .spiffe_id = *id,
@@ -197,7 +199,8 @@ std::optional<Entry> decode_entry(const YamlValue& value,
                .hint = std::move(hint),
                .federates_with = std::move(federates_with),
                .files = std::move(files),
-               .peers = std::move(peers)};
+               .peers = std::move(peers),
+               .prefetch = prefetch};
 }
 
 }  // namespace

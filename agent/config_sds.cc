@@ -24,12 +24,6 @@ expected<TrustForm> parse_validation(std::string_view text) {
   return refuse("must be spiffe or trusted_ca, got " + shown(text));
 }
 
-expected<bool> parse_switch(std::string_view text) {
-  if (text == "true") return true;
-  if (text == "false") return false;
-  return refuse("must be true or false, got " + shown(text));
-}
-
 // One that names of other kinds cannot be taken for.
 expected<std::string> parse_alias(std::string_view text) {
   auto is_plain = [](unsigned char c) { return c > 0x20 && c < 0x7f; };

@@ -123,6 +123,12 @@ expected<double> parse_fraction(std::string_view text, double low, double high) 
   return number;
 }
 
+expected<bool> parse_switch(std::string_view text) {
+  if (text == "true") return true;
+  if (text == "false") return false;
+  return fail(Code::kInvalidArgument, "must be true or false, got " + quote(text.substr(0, 200)));
+}
+
 expected<std::filesystem::path> parse_path(std::string_view text) {
   std::filesystem::path path(text);
   bool has_nul = text.find('\0') != std::string_view::npos;

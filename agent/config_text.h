@@ -28,6 +28,9 @@ expected<std::uint64_t> parse_bytes(std::string_view text, std::uint64_t low, st
 // "0.5": decimal digits and at most one point, no sign, no exponent.
 expected<double> parse_fraction(std::string_view text, double low, double high);
 
+// "true" or "false".
+expected<bool> parse_switch(std::string_view text);
+
 // Absolute and spelled the one shortest way, so that two spellings are two places.
 expected<std::filesystem::path> parse_path(std::string_view text);
 

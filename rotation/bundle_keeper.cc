@@ -32,12 +32,14 @@ bool contains(const TrustBundle& bundle, const Certificate& root) {
 
 BundleKeeper::BundleKeeper(Clock& clock, Workers& workers, CertificateAuthority& ca,
                            IdentityStore& store, RotationPolicy policy, Duration refresh,
-                           Jitter jitter)
+                           Jitter jitter,
+                           std::function<void(const std::vector<std::string>&)> on_orphans)
     : clock_(clock),
       workers_(workers),
       ca_(ca),
       store_(store),
       refresh_(refresh),
+      on_orphans_(std::move(on_orphans)),
       schedule_(refresh_policy(policy), std::move(jitter)),
       alarm_(clock, [this] { fetch(); }),
       self_(std::make_shared<BundleKeeper*>(this)) {}
@@ -72,43 +74,31 @@ void BundleKeeper::finish(expected<TrustBundle> result) {
 }
 
 void BundleKeeper::adopt(TrustBundle bundle) {
-  std::vector<Certificate> missed = roots_missed_in(bundle);
-  if (!missed.empty()) {
+  std::vector<std::string> orphans = orphans_of(bundle);
+  if (!orphans.empty()) {
     std::vector<Certificate> roots = bundle.roots();
-    roots.insert(roots.end(), missed.begin(), missed.end());
+    for (const std::string& entry_id : orphans) roots.push_back(store_.svid(entry_id)->root());
     if (auto both = TrustBundle::create(bundle.trust_domain(), roots, bundle.jwt_authorities())) {
       bundle = *std::move(both);
     }
   }
-  if (store_.bundle() && *store_.bundle() == bundle) return;
-  log::info("trust bundle changed", {{"roots", bundle.roots().size()},
-                                     {"jwt_keys", bundle.jwt_authorities().size()},
-                                     {"kept_for_served_svids", missed.size()}});
-  store_.set_bundle(std::make_shared<const TrustBundle>(std::move(bundle)));
+  if (!store_.bundle() || *store_.bundle() != bundle) {
+    log::info("trust bundle changed", {{"roots", bundle.roots().size()},
+                                       {"jwt_keys", bundle.jwt_authorities().size()},
+                                       {"svids_of_withdrawn_roots", orphans.size()}});
+    store_.set_bundle(std::make_shared<const TrustBundle>(std::move(bundle)));
+  }
+  if (!orphans.empty() && on_orphans_) on_orphans_(orphans);
 }
 
-std::vector<Certificate> BundleKeeper::roots_missed_in(const TrustBundle& bundle) const {
-  BundlePtr held = store_.bundle();
-  if (!held) return {};
-  std::vector<Certificate> gone;
-  std::copy_if(held->roots().begin(), held->roots().end(), std::back_inserter(gone),
-               [&](const Certificate& root) { return !contains(bundle, root); });
-  if (gone.empty()) return {};
-
-  Time now = clock_.now();
-  std::vector<SvidPtr> orphans;
+std::vector<std::string> BundleKeeper::orphans_of(const TrustBundle& bundle) const {
+  std::vector<std::string> orphans;
   for (const EntryPtr& entry : store_.entries().all()) {
     SvidPtr svid = store_.svid(entry->id);
-    if (!svid || !store_.is_supplied(entry->id)) continue;
-    if (!verify_peer_chain(svid->chain(), bundle, now)) orphans.push_back(std::move(svid));
+    if (!svid || !store_.is_supplied(entry->id) || contains(bundle, svid->root())) continue;
+    if (!verify_peer_chain(svid->chain(), bundle, clock_.now())) orphans.push_back(entry->id);
   }
-  std::erase_if(gone, [&](const Certificate& root) {
-    auto alone = TrustBundle::create(held->trust_domain(), {root});
-    return !alone || std::none_of(orphans.begin(), orphans.end(), [&](const SvidPtr& svid) {
-      return verify_peer_chain(svid->chain(), *alone, now).has_value();
-    });
-  });
-  return gone;
+  return orphans;
 }
 
 }  // namespace nodepilot

@@ -19,8 +19,10 @@ class BundleKeeper {
  public:
   // Retries with the backoff of `policy`; a bundle that was told is asked for again every
   // `refresh`. The references outlive it and every job already given to `workers`.
+  // `on_orphans` hears, at each bundle, whose SVIDs need a root that the CA has withdrawn.
   BundleKeeper(Clock& clock, Workers& workers, CertificateAuthority& ca, IdentityStore& store,
-               RotationPolicy policy, Duration refresh, Jitter jitter);
+               RotationPolicy policy, Duration refresh, Jitter jitter,
+               std::function<void(const std::vector<std::string>& entry_ids)> on_orphans = {});
 
   // Asks now, and from then on by itself. Nothing if the CA is being asked already.
   void fetch();
@@ -35,13 +37,15 @@ class BundleKeeper {
 
  private:
   void finish(expected<TrustBundle> result);
-  std::vector<Certificate> roots_missed_in(const TrustBundle& bundle) const;
+  // The entries whose valid SVIDs have no path to a root of `bundle`.
+  std::vector<std::string> orphans_of(const TrustBundle& bundle) const;
 
   Clock& clock_;
   Workers& workers_;
   CertificateAuthority& ca_;
   IdentityStore& store_;
   const Duration refresh_;
+  const std::function<void(const std::vector<std::string>&)> on_orphans_;
   RotationSchedule schedule_;  // with one plan
   Alarm alarm_;
   bool is_fetching_ = false;

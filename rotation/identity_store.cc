@@ -71,7 +71,9 @@ void IdentityStore::demand_svids(Subscription& subscription) {
 
 void IdentityStore::unsubscribe(Subscription& subscription) {
   subscriptions_.erase(&subscription);
-  if (subscription.interest_ == Interest::kBundles) return;
+  behind_ -= is_behind(subscription);
+  if (behind_ == 0) common_bundle_ = bundle_;
+  if (subscription.interest_ == Interest::kBundles) return changed();
   for (const EntryPtr& entry : subscription.entries_) {
     Slot& slot = slots_[entry->id];
     slot.subscribers.erase(&subscription);
@@ -123,6 +125,11 @@ void IdentityStore::report_failure(const std::string& entry_id, Error error) {
   changed();
 }
 
+void IdentityStore::expect(const std::string& entry_id) {
+  auto it = slots_.find(entry_id);
+  if (it != slots_.end()) it->second.tried = false;
+}
+
 void IdentityStore::drop_expired() {
   Time now = clock_.now();
   std::set<Subscription*> touched;
@@ -156,9 +163,33 @@ void IdentityStore::evict(const std::string& entry_id) {
 
 void IdentityStore::set_bundle(BundlePtr bundle) {
   if (bundle_ && bundle && *bundle_ == *bundle) return;
+  bool same_roots = bundle_ && bundle && bundle_->same_roots(*bundle);
+  bool was_settled = common_bundle_ == bundle_;
   bundle_ = std::move(bundle);
+  if (!same_roots) {
+    roots_since_ = clock_.now();
+    recount_behind();
+  }
+  if (behind_ == 0 || (same_roots && was_settled)) common_bundle_ = bundle_;
   refresh(subscriptions_);
   changed();
+}
+
+bool IdentityStore::is_behind(const Subscription& subscription) const {
+  if (!subscription.told_roots_ || !bundle_) return false;
+  const BundlePtr& taken = subscription.taken_roots_;
+  return taken != bundle_ && !(taken && taken->same_roots(*bundle_));
+}
+
+void IdentityStore::recount_behind() {
+  behind_ = static_cast<std::size_t>(
+      std::count_if(subscriptions_.begin(), subscriptions_.end(),
+                    [&](const Subscription* subscription) { return is_behind(*subscription); }));
+}
+
+std::size_t IdentityStore::settle_roots() {
+  common_bundle_ = bundle_;
+  return behind_;
 }
 
 void IdentityStore::set_federated(const TrustDomain& trust_domain, BundlePtr bundle) {
@@ -285,6 +316,17 @@ void IdentityStore::changed() {
   }
 }
 
+void IdentityStore::note_roots(Subscription& subscription, const BundlePtr& taken) {
+  bool was_behind = is_behind(subscription);
+  subscription.told_roots_ = true;
+  if (taken) subscription.taken_roots_ = taken;
+  behind_ += is_behind(subscription);
+  behind_ -= was_behind;
+  if (behind_ > 0 || common_bundle_ == bundle_) return;
+  common_bundle_ = bundle_;
+  changed();
+}
+
 Subscription::~Subscription() { store_.unsubscribe(*this); }
 
 void Subscription::sent(const std::string& entry_id) {
@@ -300,5 +342,9 @@ void Subscription::took(const std::string& entry_id, const std::string& serial) 
   slot.streams_current += slot.has(taken);
   store_.changed();
 }
+
+void Subscription::sent_roots() { store_.note_roots(*this, nullptr); }
+
+void Subscription::took_roots(const BundlePtr& bundle) { store_.note_roots(*this, bundle); }
 
 }  // namespace nodepilot

@@ -73,6 +73,8 @@ class IdentityStore {
   expected<void> install(const std::string& entry_id, SvidPtr svid);
   // The last try to issue failed; what is held stays.
   void report_failure(const std::string& entry_id, Error error);
+  // An issue is under way or will be at once: earlier failures are no answer to who comes now.
+  void expect(const std::string& entry_id);
   // Drops SVIDs that have ended; streams that lose one get an update.
   void drop_expired();
   // When drop_expired() has something to drop; empty if nothing is held.
@@ -86,6 +88,14 @@ class IdentityStore {
   void set_federated(const TrustDomain& trust_domain, BundlePtr bundle);
 
   BundlePtr bundle() const { return bundle_; }
+  // Since when streams are told the roots of bundle().
+  Time roots_since() const { return roots_since_; }
+  // The newest bundle whose roots every stream has taken that was told roots; bundle() itself, but
+  // for a while after a change. Before a leaf under other roots is shown to anybody, these must be
+  // everywhere: peers would refuse it.
+  BundlePtr common_bundle() const { return common_bundle_; }
+  // Waits no longer for the streams that have not taken the roots of bundle(): how many these are.
+  std::size_t settle_roots();
   const std::map<TrustDomain, BundlePtr>& federated() const { return federated_; }
   // The known bundles of the trust domains that the entries federate with.
   std::map<TrustDomain, BundlePtr> federated_with(const std::vector<EntryPtr>& entries) const;
@@ -124,6 +134,9 @@ class IdentityStore {
   void hold(Slot& slot, SvidPtr svid);
   void unsubscribe(Subscription& subscription);
   void changed();
+  bool is_behind(const Subscription& subscription) const;
+  void recount_behind();
+  void note_roots(Subscription& subscription, const BundlePtr& taken);
 
   const Clock& clock_;
   const EntrySet entries_;
@@ -132,6 +145,9 @@ class IdentityStore {
   std::set<std::pair<Time, std::string>> by_expiry_;  // the slots that hold an SVID
   std::set<Subscription*> subscriptions_;
   BundlePtr bundle_;
+  BundlePtr common_bundle_;
+  Time roots_since_{};
+  std::size_t behind_ = 0;  // streams that were told roots and have not taken those of bundle_
   std::map<TrustDomain, BundlePtr> federated_;
   std::list<std::weak_ptr<std::function<void()>>> listeners_;
 };
@@ -148,6 +164,9 @@ class Subscription {
   // The stream tells what became of an SVID, for `status` and `rotate --wait`.
   void sent(const std::string& entry_id);                             // given to the client
   void took(const std::string& entry_id, const std::string& serial);  // the client has it
+  // The same of the roots of our trust domain.
+  void sent_roots();
+  void took_roots(const BundlePtr& bundle);
 
  private:
   friend class IdentityStore;
@@ -160,6 +179,8 @@ class Subscription {
   std::function<void(const UpdatePtr&)> on_update_;  // empty until subscribe() is done
   UpdatePtr latest_;
   std::map<std::string, std::string> taken_;  // entry id -> serial that the client took, or ""
+  bool told_roots_ = false;
+  BundlePtr taken_roots_;
 };
 
 }  // namespace nodepilot

@@ -4,7 +4,7 @@ namespace nodepilot {
 
 void IssueQueue::push(const std::string& entry_id, Urgency urgency) {
   auto it = places_.find(entry_id);
-  if (it != places_.end() && it->second.first <= urgency) return;
+  if (it != places_.end() && it->second.urgency <= urgency) return;
   remove(entry_id);
   Place place{urgency, next_number_++};
   queue_.emplace(place, entry_id);

@@ -1,22 +1,31 @@
 // Entries that wait for a free place in flight.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
-#include <utility>
+
+#include "agent/base/time.h"
 
 namespace nodepilot {
 
 // Most urgent first.
-enum class Urgency {
-  kMissing,  // nothing valid is held: a workload stands still
-  kForced,   // a person waits
-  kRenewal,
+enum class Need {
+  kMissing,   // a caller has nothing valid: a workload stands still
+  kHeld,      // what is held must be replaced by a deadline
+  kPrefetch,  // nobody asks yet
 };
 
-// By urgency, then first come, first served. Thread: loop.
+struct Urgency {
+  Need need = Need::kMissing;
+  Time deadline{};  // of kHeld
+
+  friend auto operator<=>(const Urgency&, const Urgency&) = default;
+};
+
+// By need, then by deadline, then first come, first served. Thread: loop.
 class IssueQueue {
  public:
   // An entry that is queued already keeps its place, unless it has become more urgent.
@@ -24,9 +33,15 @@ class IssueQueue {
   void remove(const std::string& entry_id);
   std::optional<std::string> pop();
   bool contains(const std::string& entry_id) const { return places_.contains(entry_id); }
+  bool empty() const { return queue_.empty(); }
 
  private:
-  using Place = std::pair<Urgency, std::uint64_t>;
+  struct Place {
+    Urgency urgency;
+    std::uint64_t number;
+
+    friend auto operator<=>(const Place&, const Place&) = default;
+  };
 
   std::map<Place, std::string> queue_;
   std::map<std::string, Place> places_;  // by entry id

@@ -48,6 +48,7 @@ void RotationSchedule::failed(const EntryId& id, Time now, std::optional<Time> e
   Duration window =
       doubled(policy_.backoff_start, plan.failures, std::max(limit, policy_.backoff_start));
   ++plan.failures;
+  plan.failed_at = now;
   Duration wait = std::max(scaled(window, jitter_()), kShortestRetry);
   if (retry_after) {
     Duration asked = std::clamp(*retry_after, kShortestRetry, kLongestAsked);
@@ -55,6 +56,16 @@ void RotationSchedule::failed(const EntryId& id, Time now, std::optional<Time> e
   }
   Time when = now + wait;
   plan_at(id, plan, valid ? std::min(when, *expiry) : when);
+}
+
+void RotationSchedule::hasten(const EntryId& id, Time now, Duration within) {
+  no_later_than(id, now + scaled(within, jitter_()));
+}
+
+void RotationSchedule::no_later_than(const EntryId& id, Time when) {
+  auto it = plans_.find(id);
+  if (it == plans_.end() || !it->second.at || *it->second.at <= when) return;
+  plan_at(id, it->second, when);
 }
 
 void RotationSchedule::due_now(const EntryId& id, Time now) { plan_at(id, plans_[id], now); }
@@ -89,6 +100,12 @@ std::optional<Time> RotationSchedule::planned(const EntryId& id) const {
 unsigned RotationSchedule::failures(const EntryId& id) const {
   auto it = plans_.find(id);
   return it == plans_.end() ? 0 : it->second.failures;
+}
+
+std::optional<Time> RotationSchedule::failed_at(const EntryId& id) const {
+  auto it = plans_.find(id);
+  if (it == plans_.end() || it->second.failures == 0) return std::nullopt;
+  return it->second.failed_at;
 }
 
 void RotationSchedule::plan_at(const EntryId& id, Plan& plan, Time when) {

@@ -46,6 +46,10 @@ class RotationSchedule {
   void failed(const EntryId& id, Time now, std::optional<Time> expiry,
               std::optional<Duration> retry_after = std::nullopt);
 
+  // Brings a plan forward to a random instant within `within`; never puts it off, and makes none.
+  void hasten(const EntryId& id, Time now, Duration within);
+  // Brings a plan forward to `when`.
+  void no_later_than(const EntryId& id, Time when);
   // Due at once, whatever was planned; keeps the count of failures.
   void due_now(const EntryId& id, Time now);
   void forget(const EntryId& id);
@@ -57,11 +61,14 @@ class RotationSchedule {
   std::optional<Time> next() const;
   std::optional<Time> planned(const EntryId& id) const;
   unsigned failures(const EntryId& id) const;
+  // The last of them; empty if there is none.
+  std::optional<Time> failed_at(const EntryId& id) const;
 
  private:
   struct Plan {
     std::optional<Time> at;  // empty while its issue is in flight
     unsigned failures = 0;
+    Time failed_at{};  // if there are failures
   };
 
   void plan_at(const EntryId& id, Plan& plan, Time when);

@@ -14,22 +14,24 @@ constexpr Time kEarliestSaneTime{std::chrono::sys_days{std::chrono::year{2025} /
 // Steps back up to this are lived with; a longer one makes plans obsolete.
 constexpr Duration kStepBack = std::chrono::minutes(1);
 
-}  // namespace
+// So long a failure is the answer to who comes after it; then a caller makes us try again.
+constexpr Duration kFailureHolds = std::chrono::seconds(2);
 
-expected<IssuedSvid> issue(CertificateAuthority& ca, const Entry& entry, const TrustBundle& bundle,
-                           const Clock& clock) {
-  PrivateKey key = TRY(PrivateKey::generate());
-  Csr csr = TRY(Csr::create(key, entry.spiffe_id));
-  std::vector<Certificate> chain = TRY(ca.sign(csr, entry));
-  X509Svid::Expectation expectation{entry.spiffe_id, entry.dns_names, clock.now()};
-  expected<X509Svid> svid = X509Svid::verified(key, chain, bundle, expectation);
-  if (svid) return IssuedSvid{*std::move(svid), std::nullopt};
+// A person who forces a rotation waits at most behind what ends so soon.
+constexpr Duration kForcedWithin = std::chrono::minutes(1);
 
-  expected<TrustBundle> newer = ca.bundle();
-  if (!newer || newer->same_roots(bundle)) return tl::unexpected<Error>(svid.error());
-  X509Svid known = TRY(X509Svid::verified(key, chain, *newer, expectation));
-  return IssuedSvid{std::move(known), *std::move(newer)};
+// When the CA is back, who failed meanwhile comes within this time.
+constexpr Duration kRecoverySpread = std::chrono::seconds(10);
+
+constexpr std::size_t kMaxSigners = 16;
+
+// Evenly spaced; the burst is what falls due within the alarm's own coarseness.
+std::optional<BasicTokenBucket<Time>> make_rate(std::optional<std::size_t> per_second) {
+  if (!per_second) return std::nullopt;
+  return BasicTokenBucket<Time>(*per_second, std::max<std::size_t>(*per_second / 100, 1));
 }
+
+}  // namespace
 
 Rotator::Rotator(Clock& clock, Workers& workers, CertificateAuthority& ca, IdentityStore& store,
                  Options options, Jitter jitter)
@@ -40,10 +42,14 @@ Rotator::Rotator(Clock& clock, Workers& workers, CertificateAuthority& ca, Ident
       options_(options),
       schedule_(options.policy, jitter),
       bundle_keeper_(clock, workers, ca, store, options.policy, options.bundle_refresh,
-                     std::move(jitter)),
+                     std::move(jitter), [this](const auto& orphans) { leave_root(orphans); }),
       alarm_(clock, [this] { wake(); }),
       clock_watch_(clock.on_step([this] { wake(); })),
-      store_watch_(store.on_change([this] { start_queued(); })),
+      store_watch_(store.on_change([this] {
+        if (store_.common_bundle() == store_.bundle()) release_held();
+        start_queued();
+      })),
+      rate_(make_rate(options.max_rate)),
       latest_(clock.now()),
       self_(std::make_shared<Rotator*>(this)) {}
 
@@ -54,19 +60,24 @@ void Rotator::start() {
     log::warn("the clock is not set: nothing is issued until it is",
               {{"now", to_rfc3339(clock_.now())}});
   }
+  for (const EntryPtr& entry : store_.entries().all()) {
+    if (entry->prefetch) demand(entry->id);
+  }
   bundle_keeper_.fetch();
+  start_queued();
   arm();
 }
 
 void Rotator::wanted(const EntryPtr& entry) {
   heed_step_back();
   unwanted_since_.erase(entry->id);
-  ensure(entry->id);
+  demand(entry->id);
   start_queued();
   arm();
 }
 
 void Rotator::unwanted(const EntryPtr& entry) {
+  if (entry->prefetch) return;
   unwanted_since_[entry->id] = clock_.now();
   if (!waiters_.contains(entry->id)) queue_.remove(entry->id);
   arm();
@@ -92,31 +103,44 @@ unsigned Rotator::failures(const std::string& entry_id) const {
   return schedule_.failures(entry_id);
 }
 
-void Rotator::ensure(const std::string& entry_id) {
-  bool is_retrying = schedule_.failures(entry_id) > 0;
-  bool is_planned = schedule_.planned(entry_id).has_value();
-  if (is_planned && (is_retrying || store_.is_supplied(entry_id))) return;
+void Rotator::demand(const std::string& entry_id) {
+  bool is_supplied = store_.is_supplied(entry_id);
+  if (is_supplied && schedule_.planned(entry_id)) return;
+  auto failed_at = schedule_.failed_at(entry_id);
+  if (!is_supplied && failed_at && clock_.now() < *failed_at + kFailureHolds) {
+    schedule_.no_later_than(entry_id, *failed_at + kFailureHolds);
+    return;
+  }
   enqueue(entry_id);
+  store_.expect(entry_id);
 }
 
 void Rotator::enqueue(const std::string& entry_id) {
-  if (in_flight_.contains(entry_id)) return;
-  Urgency urgency = !store_.is_supplied(entry_id) ? Urgency::kMissing
-                    : waiters_.contains(entry_id) ? Urgency::kForced
-                                                  : Urgency::kRenewal;
-  queue_.push(entry_id, urgency);
+  if (!in_flight_.contains(entry_id)) queue_.push(entry_id, urgency_of(entry_id));
+}
+
+Urgency Rotator::urgency_of(const std::string& entry_id) const {
+  if (!store_.is_supplied(entry_id)) {
+    return {store_.is_wanted(entry_id) ? Need::kMissing : Need::kPrefetch};
+  }
+  Time expiry = store_.svid(entry_id)->validity().not_after;
+  bool is_forced = waiters_.contains(entry_id);
+  return {Need::kHeld, is_forced ? std::min(expiry, clock_.now() + kForcedWithin) : expiry};
+}
+
+bool Rotator::has_place() const {
+  return in_flight_.size() - held_.size() < options_.max_in_flight;
 }
 
 void Rotator::start_queued() {
   // Workers that run inline come back here from within start_issue(); the loop below goes on then.
-  if (starting_ || !store_.bundle() || clock_.now() < kEarliestSaneTime) return;
+  if (starting_ || queue_.empty() || !store_.bundle() || clock_.now() < kEarliestSaneTime) return;
   starting_ = true;
-  while (in_flight_.size() - early_.size() < options_.max_in_flight) {
-    std::optional<std::string> entry_id = queue_.pop();
-    if (!entry_id) break;
-    start_issue(store_.entries().find(*entry_id));
+  while (!queue_.empty() && has_place() && (!rate_ || rate_->take(clock_.now()))) {
+    start_issue(store_.entries().find(*queue_.pop()));
   }
   starting_ = false;
+  arm();
 }
 
 void Rotator::start_issue(const EntryPtr& entry) {
@@ -131,19 +155,53 @@ void Rotator::start_issue(const EntryPtr& entry) {
 
 void Rotator::finish_issue(const EntryPtr& entry, const BundlePtr& bundle,
                            expected<IssuedSvid> result) {
-  if (result && result->svid.validity().not_before > clock_.now()) {
-    early_.insert_or_assign(entry->id, Early{entry, bundle, *std::move(result)});
-    start_queued();
-    arm();
-    return;
+  if (!result) {
+    conclude(entry, store_.svid(entry->id), tl::unexpected<Error>(std::move(result).error()));
+  } else {
+    // The CA has answered: whoever could not reach it may come.
+    heed_recovery();
+    BundlePtr verified_against = bundle;
+    if (result->newer_bundle) {
+      bundle_keeper_.adopt(*std::move(result->newer_bundle));
+      verified_against = store_.bundle();
+    }
+    offer({entry, verified_against, std::move(result->svid)});
   }
+  start_queued();
+  arm();
+}
 
-  RotationOutcome outcome{entry->id, store_.svid(entry->id), nullptr, std::nullopt};
-  expected<SvidPtr> published =
-      result ? publish(entry, bundle, *std::move(result)) : tl::unexpected<Error>(result.error());
+void Rotator::offer(HeldBack::Item item) {
+  if (item.svid.validity().not_before > clock_.now() || !is_root_everywhere(item.svid)) {
+    return held_.hold(std::move(item));
+  }
+  EntryPtr entry = item.entry;
+  SvidPtr before = store_.svid(entry->id);
+  conclude(entry, std::move(before), publish(std::move(item)));
+}
+
+bool Rotator::is_root_everywhere(const X509Svid& svid) const {
+  BundlePtr common = store_.common_bundle();
+  return common == store_.bundle() ||
+         (common && verify_peer_chain(svid.chain(), *common, clock_.now()));
+}
+
+expected<SvidPtr> Rotator::publish(HeldBack::Item item) {
+  if (store_.bundle() != item.bundle) {
+    // The roots changed while it was issued or held back.
+    TRY(verify_peer_chain(item.svid.chain(), *store_.bundle(), clock_.now()));
+  }
+  auto svid = std::make_shared<const X509Svid>(std::move(item.svid));
+  TRY(store_.install(item.entry->id, svid));
+  return svid;
+}
+
+void Rotator::conclude(const EntryPtr& entry, SvidPtr before, const expected<SvidPtr>& published) {
+  RotationOutcome outcome{entry->id, std::move(before), nullptr, std::nullopt};
   if (published) {
     outcome.fresh = *published;
     plan_renewal(outcome);
+    heed_signer(outcome);
   } else {
     outcome.error = published.error();
     plan_retry(entry, published.error());
@@ -151,24 +209,8 @@ void Rotator::finish_issue(const EntryPtr& entry, const BundlePtr& bundle,
 
   in_flight_.erase(entry->id);
   auto node = waiters_.extract(entry->id);
-  if (node) {
-    for (const auto& done : node.mapped()) done(outcome);
-  }
-  start_queued();
-  arm();
-}
-
-expected<SvidPtr> Rotator::publish(const EntryPtr& entry, const BundlePtr& bundle,
-                                   IssuedSvid issued) {
-  if (issued.newer_bundle) {
-    bundle_keeper_.adopt(*std::move(issued.newer_bundle));
-  } else if (store_.bundle() != bundle) {
-    // The roots changed while it was issued.
-    TRY(verify_peer_chain(issued.svid.chain(), *store_.bundle(), clock_.now()));
-  }
-  auto svid = std::make_shared<const X509Svid>(std::move(issued.svid));
-  TRY(store_.install(entry->id, svid));
-  return svid;
+  if (!node) return;
+  for (const auto& done : node.mapped()) done(outcome);
 }
 
 void Rotator::plan_renewal(const RotationOutcome& outcome) {
@@ -177,6 +219,8 @@ void Rotator::plan_renewal(const RotationOutcome& outcome) {
   schedule_.renewed(outcome.entry_id, now, fresh->validity());
   last_issue_ = now;
   issue_error_.reset();
+  unreached_.erase(outcome.entry_id);
+  leaving_root_.erase(outcome.entry_id);
   log::info(outcome.before ? "svid rotated" : "svid issued",
             {{"spiffe_id", fresh->id().str()},
              {"old_serial", outcome.before ? outcome.before->leaf().serial() : ""},
@@ -191,6 +235,11 @@ void Rotator::plan_retry(const EntryPtr& entry, const Error& error) {
   schedule_.failed(entry->id, now, held ? std::optional(held->validity().not_after) : std::nullopt,
                    error.retry_after);
   issue_error_ = error;
+  if (error.code == Code::kUnavailable || error.code == Code::kDeadlineExceeded) {
+    unreached_.insert(entry->id);
+  } else {
+    unreached_.erase(entry->id);
+  }
   log::warn("svid not issued", {{"spiffe_id", entry->spiffe_id.str()},
                                 {"error", error.message},
                                 {"failures", schedule_.failures(entry->id)},
@@ -200,27 +249,72 @@ void Rotator::plan_retry(const EntryPtr& entry, const Error& error) {
   store_.report_failure(entry->id, error);
 }
 
+// Backoff has grown while the CA was down; waiting it out would keep everybody on old SVIDs.
+void Rotator::heed_recovery() {
+  for (const std::string& entry_id : std::exchange(unreached_, {})) {
+    schedule_.hasten(entry_id, clock_.now(), kRecoverySpread);
+  }
+}
+
+// The first leaf under a root that no leaf had: the CA signs with another one now.
+void Rotator::heed_signer(const RotationOutcome& outcome) {
+  const Certificate& root = outcome.fresh->root();
+  if (std::find(signers_.begin(), signers_.end(), root) != signers_.end()) return;
+  if (signers_.size() == kMaxSigners) signers_.erase(signers_.begin());
+  signers_.push_back(root);
+  if (!outcome.before || outcome.before->root() == root) return;
+  std::vector<std::string> others;
+  for (const EntryPtr& entry : store_.entries().all()) {
+    SvidPtr svid = store_.svid(entry->id);
+    if (svid && !(svid->root() == root)) others.push_back(entry->id);
+  }
+  leave_root(others);
+}
+
+// Each is drawn once: many draws would move all of them to the front.
+void Rotator::leave_root(const std::vector<std::string>& entry_ids) {
+  std::size_t planned = 0;
+  for (const std::string& entry_id : entry_ids) {
+    SvidPtr svid = store_.svid(entry_id);
+    if (!svid || !leaving_root_.insert(entry_id).second) continue;
+    Duration left = svid->validity().not_after - clock_.now();
+    schedule_.hasten(entry_id, clock_.now(), std::min(options_.root_change_spread, left / 4));
+    ++planned;
+  }
+  if (planned == 0) return;
+  log::info("svids leave an old root",
+            {{"svids", planned}, {"within", to_text(options_.root_change_spread)}});
+  arm();
+}
+
 void Rotator::wake() {
   heed_step_back();
   store_.drop_expired();
   evict_unwanted();
-  finish_early();
+  if (!held_.empty()) {
+    settle_roots();
+    release_held();
+  }
   for (const std::string& entry_id : schedule_.take_due(clock_.now())) {
-    if (store_.is_wanted(entry_id)) enqueue(entry_id);
+    if (is_kept(store_.entries().find(entry_id))) enqueue(entry_id);
   }
   start_queued();
   arm();
 }
 
-void Rotator::finish_early() {
-  std::vector<Early> ripe;
-  for (const auto& [entry_id, early] : early_) {
-    if (early.issued.svid.validity().not_before <= clock_.now()) ripe.push_back(early);
-  }
-  for (Early& early : ripe) {
-    early_.erase(early.entry->id);
-    finish_issue(early.entry, early.bundle, std::move(early.issued));
-  }
+void Rotator::settle_roots() {
+  bool due = clock_.now() >= store_.roots_since() + options_.root_patience;
+  if (!due || store_.common_bundle() == store_.bundle()) return;
+  std::size_t behind = store_.settle_roots();
+  log::warn("new roots not taken in time", {{"streams", behind}});
+}
+
+void Rotator::release_held() {
+  for (HeldBack::Item& item : held_.take_begun(clock_.now())) offer(std::move(item));
+}
+
+bool Rotator::is_kept(const EntryPtr& entry) const {
+  return entry->prefetch || store_.is_wanted(entry->id);
 }
 
 void Rotator::evict_unwanted() {
@@ -230,6 +324,8 @@ void Rotator::evict_unwanted() {
   }
   for (const std::string& entry_id : over) {
     unwanted_since_.erase(entry_id);
+    unreached_.erase(entry_id);
+    leaving_root_.erase(entry_id);
     schedule_.forget(entry_id);
     store_.evict(entry_id);
   }
@@ -247,10 +343,10 @@ void Rotator::heed_step_back() {
   bundle_keeper_.fetch();
   for (const EntryPtr& entry : store_.entries().all()) {
     bool waits = !store_.is_supplied(entry->id) || schedule_.failures(entry->id) > 0;
-    if (store_.is_wanted(entry->id) && waits) schedule_.due_now(entry->id, now);
+    if (is_kept(entry) && waits) schedule_.due_now(entry->id, now);
   }
   for (auto& [entry_id, since] : unwanted_since_) since = std::min(since, now);
-  for (const auto& [entry_id, early] : std::exchange(early_, {})) {
+  for (const std::string& entry_id : held_.clear()) {
     in_flight_.erase(entry_id);
     enqueue(entry_id);
   }
@@ -266,9 +362,13 @@ void Rotator::arm() {
   for (const auto& [entry_id, since] : unwanted_since_) {
     if (!is_busy(entry_id)) consider(since + options_.grace);
   }
-  for (const auto& [entry_id, early] : early_) {
-    consider(early.issued.svid.validity().not_before);
+  if (!held_.empty()) {
+    consider(held_.next(clock_.now()));
+    if (store_.common_bundle() != store_.bundle()) {
+      consider(store_.roots_since() + options_.root_patience);
+    }
   }
+  if (rate_ && !queue_.empty() && has_place()) consider(rate_->next(clock_.now()));
   if (clock_.now() < kEarliestSaneTime) consider(kEarliestSaneTime);
   if (when) {
     alarm_.set(*when);

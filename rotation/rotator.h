@@ -7,30 +7,21 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "agent/base/clock.h"
+#include "agent/base/token_bucket.h"
 #include "agent/base/workers.h"
 #include "rotation/bundle_keeper.h"
 #include "rotation/certificate_authority.h"
+#include "rotation/held_back.h"
 #include "rotation/identity_store.h"
 #include "rotation/issue_queue.h"
 #include "rotation/rotation_schedule.h"
 
 namespace nodepilot {
-
-struct IssuedSvid {
-  X509Svid svid;
-  // Set if the chain ends in a root that the bundle at hand did not have, but the CA's present one
-  // has. It must be published before the SVID.
-  std::optional<TrustBundle> newer_bundle;
-};
-
-// Key, CSR, signature, verification, all on the calling thread. Roots are believed only when they
-// come from ca.bundle(), never from the chain. Thread: worker.
-expected<IssuedSvid> issue(CertificateAuthority& ca, const Entry& entry, const TrustBundle& bundle,
-                           const Clock& clock);
 
 // What a forced rotation did. `fresh` is null if it failed.
 struct RotationOutcome {
@@ -46,11 +37,17 @@ class Rotator : public Demand {
   struct Options {
     RotationPolicy policy;
     std::size_t max_in_flight = 8;
+    // CSRs a second, of the whole node, evenly spaced; without: no limit.
+    std::optional<std::size_t> max_rate{};
     // How long an identity that nobody wants any more is kept and served to the next who asks.
     Duration grace = std::chrono::minutes(1);
     // How often the CA is asked for its roots, so that a new root is here before the first peer
     // shows a leaf of it.
     Duration bundle_refresh = std::chrono::minutes(1);
+    // How long the first leaf under a new root waits for streams to take that root.
+    Duration root_patience = std::chrono::seconds(5);
+    // After a change of root, over how long the leaves under the old one are issued anew.
+    Duration root_change_spread = std::chrono::minutes(5);
   };
 
   // All references outlive it and every job already given to `workers`.
@@ -86,29 +83,34 @@ class Rotator : public Demand {
  private:
   using Waiters = std::vector<std::function<void(RotationOutcome)>>;
 
-  void ensure(const std::string& entry_id);
+  // A caller has come for it.
+  void demand(const std::string& entry_id);
   void enqueue(const std::string& entry_id);
+  Urgency urgency_of(const std::string& entry_id) const;
   void start_queued();
+  bool has_place() const;
   void start_issue(const EntryPtr& entry);
   void finish_issue(const EntryPtr& entry, const BundlePtr& bundle, expected<IssuedSvid> result);
-  expected<SvidPtr> publish(const EntryPtr& entry, const BundlePtr& bundle, IssuedSvid issued);
+  // Publishes it, or holds it back until it may be seen.
+  void offer(HeldBack::Item item);
+  bool is_root_everywhere(const X509Svid& svid) const;
+  expected<SvidPtr> publish(HeldBack::Item item);
+  void conclude(const EntryPtr& entry, SvidPtr before, const expected<SvidPtr>& published);
   void plan_renewal(const RotationOutcome& outcome);
   void plan_retry(const EntryPtr& entry, const Error& error);
+  void heed_recovery();
+  void heed_signer(const RotationOutcome& outcome);
+  void leave_root(const std::vector<std::string>& entry_ids);
 
   // Runs what is due, and sleeps until the next thing is.
   void wake();
-  void finish_early();
+  void settle_roots();
+  void release_held();
   void evict_unwanted();
+  bool is_kept(const EntryPtr& entry) const;
   bool is_busy(const std::string& entry_id) const;
   void heed_step_back();
   void arm();
-
-  // An answer of the CA that our clock says is not valid yet: held back until it is.
-  struct Early {
-    EntryPtr entry;
-    BundlePtr bundle;
-    IssuedSvid issued;
-  };
 
   Clock& clock_;
   Workers& workers_;
@@ -120,14 +122,18 @@ class Rotator : public Demand {
   BundleKeeper bundle_keeper_;
   Alarm alarm_;
   std::shared_ptr<void> clock_watch_;  // hears of steps back
-  std::shared_ptr<void> store_watch_;  // hears of the first bundle
+  std::shared_ptr<void> store_watch_;  // hears of the first bundle, and of roots taken
   IssueQueue queue_;
+  std::optional<BasicTokenBucket<Time>> rate_;
   bool starting_ = false;                   // start_queued() is running
   std::map<std::string, Time> in_flight_;   // entry id -> since when
-  std::map<std::string, Early> early_;      // these are in flight too
+  HeldBack held_;                           // these are in flight too
   std::map<std::string, Waiters> waiters_;  // of rotate(), by entry id
   std::map<std::string, Time> unwanted_since_;
-  Time latest_;  // the latest that the clock has told
+  std::set<std::string> unreached_;     // entries whose last try did not reach the CA
+  std::set<std::string> leaving_root_;  // entries whose way off an old root is planned
+  std::vector<Certificate> signers_;    // roots that leaves have moved to
+  Time latest_;                         // the latest that the clock has told
   std::optional<Time> last_issue_;
   std::optional<Error> issue_error_;
   std::shared_ptr<Rotator*> self_;  // completions hold it weakly: they may come after our end

@@ -73,6 +73,7 @@ std::optional<DeltaSecretSession::Response> DeltaSecretSession::next() {
   }
   for (const std::string& name : batch->gone) response.message.add_removed_resources(name);
   response.identities = std::move(batch->identities);
+  response.roots = std::move(batch->roots);
   response.holds_key = batch->holds_key();
   return response;
 }

@@ -15,6 +15,7 @@ class DeltaSecretSession {
   struct Response {
     envoy::service::discovery::v3::DeltaDiscoveryResponse message;
     std::vector<SentIdentity> identities;
+    BundlePtr roots;  // of our own trust domain, if it holds them
     bool holds_key = false;
   };
 

@@ -57,6 +57,7 @@ class SecretCall : public CallerStream {
     for (const SentIdentity& identity : response.identities) {
       subscription()->sent(identity.entry_id);
     }
+    if (response.roots) subscription()->sent_roots();
     return make_frame(response.message, response.holds_key);
   }
 
@@ -137,6 +138,7 @@ class SecretStream : public SecretCall<Session> {
         for (const SentIdentity& identity : verdict.identities) {
           this->subscription()->took(identity.entry_id, identity.serial);
         }
+        if (verdict.roots) this->subscription()->took_roots(verdict.roots);
         return;
       case SecretVerdict::Kind::kNack:
         return log::warn("secrets rejected by client", {{"pid", call().peer()->pid()},

@@ -97,6 +97,7 @@ SecretVerdict SecretLedger::answer(const std::string& nonce, const google::rpc::
   if (error == nullptr && (version == nullptr || *version == verdict.version)) {
     verdict.kind = SecretVerdict::Kind::kAck;
     verdict.identities = std::move(answered->identities);
+    verdict.roots = std::move(answered->roots);
   } else {
     verdict.kind = SecretVerdict::Kind::kNack;
     if (error != nullptr) verdict.detail = error->message().substr(0, kMaxDetailBytes);
@@ -183,15 +184,18 @@ void SecretLedger::send(SecretBatch& batch, bool changes_trust) {
   batch.version = std::to_string(number_);
   batch.nonce = last_nonce_;
   std::map<std::string, std::string> serials;  // an identity may go out under two names
+  const BundlePtr& own = view_.update->bundle;
   for (const SecretBatch::Item& item : batch.items) {
     resources_[item.name] = {item.version, number_, false};
+    const auto& bundles = item.content.bundles;
+    if (std::find(bundles.begin(), bundles.end(), own.get()) != bundles.end()) batch.roots = own;
     if (const HeldSvid* identity = item.content.identity) {
       serials[identity->entry->id] = identity->svid->leaf().serial();
     }
   }
   for (const auto& [entry_id, serial] : serials) batch.identities.push_back({entry_id, serial});
 
-  unanswered_.push_back({last_nonce_, number_, changes_trust, batch.identities});
+  unanswered_.push_back({last_nonce_, number_, changes_trust, batch.identities, batch.roots});
   if (unanswered_.size() > kMaxUnanswered) unanswered_.pop_front();
 }
 

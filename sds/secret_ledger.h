@@ -57,6 +57,7 @@ struct SecretVerdict {
   Kind kind = Kind::kSubscription;
   std::string version;                   // the response that was answered
   std::vector<SentIdentity> identities;  // kAck: the client has these now
+  BundlePtr roots;                       // kAck: and these roots of our own trust domain
   std::string detail;  // kNack: what the client says; kOtherType: which; cut to a bounded length
 };
 
@@ -80,6 +81,7 @@ struct SecretBatch {
   std::vector<Item> items;        // trust first
   std::vector<std::string> gone;  // what the client asked for and does not exist (any more)
   std::vector<SentIdentity> identities;
+  BundlePtr roots;  // of our own trust domain, if an item holds them
 
   bool holds_key() const;
 };
@@ -136,6 +138,7 @@ class SecretLedger {
     std::uint64_t number;
     bool changed_trust;
     std::vector<SentIdentity> identities;
+    BundlePtr roots;
   };
 
   SecretBatch look();

@@ -50,6 +50,7 @@ std::optional<SecretSession::Response> SecretSession::next() {
     response.message.add_resources()->PackFrom(render_secret(item.name, item.content));
   }
   response.identities = std::move(batch->identities);
+  response.roots = std::move(batch->roots);
   response.holds_key = batch->holds_key();
   return response;
 }

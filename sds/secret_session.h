@@ -14,6 +14,7 @@ class SecretSession {
   struct Response {
     envoy::service::discovery::v3::DiscoveryResponse message;
     std::vector<SentIdentity> identities;
+    BundlePtr roots;  // of our own trust domain, if it holds them
     bool holds_key = false;
   };
 

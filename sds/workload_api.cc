@@ -16,6 +16,7 @@ struct Profile {
   const char* method;
   const char* awaited;  // for errors
   bool hands_out_svids;
+  bool hands_out_roots;
 
   bool (*has_content)(const WorkloadUpdate&);
   bool (*may_open)(const WorkloadUpdate&);  // besides: enough of it for a first message
@@ -33,6 +34,7 @@ constexpr Profile kSvids{
     .method = "FetchX509SVID",
     .awaited = "certificate",
     .hands_out_svids = true,
+    .hands_out_roots = true,
     .has_content = [](const WorkloadUpdate& u) { return u.bundle && !u.svids.empty(); },
     .may_open = [](const WorkloadUpdate& u) { return u.settled; },
     .same = same_svid_reply,
@@ -44,6 +46,7 @@ constexpr Profile kX509Bundles{
     .method = "FetchX509Bundles",
     .awaited = "trust bundle",
     .hands_out_svids = false,
+    .hands_out_roots = true,
     .has_content = [](const WorkloadUpdate& u) { return u.bundle != nullptr; },
     .may_open = [](const WorkloadUpdate&) { return true; },
     .same = same_bundles_reply,
@@ -55,6 +58,7 @@ constexpr Profile kJwtBundles{
     .method = "FetchJWTBundles",
     .awaited = "trust bundle",
     .hands_out_svids = false,
+    .hands_out_roots = false,
     .has_content = kX509Bundles.has_content,
     .may_open = kX509Bundles.may_open,
     .same = same_jwt_bundles_reply,
@@ -100,10 +104,14 @@ class ProfileStream : public CallerStream {
   }
 
   void on_sent() override {
-    if (!sent_ || !subscription() || !profile_.hands_out_svids) return;
-    for (const HeldSvid& held : sent_->svids) {
-      subscription()->took(held.entry->id, held.svid->leaf().serial());
+    if (!sent_ || !subscription()) return;
+    UpdatePtr sent = sent_;  // what is told below may bring the next one
+    if (profile_.hands_out_svids) {
+      for (const HeldSvid& held : sent->svids) {
+        subscription()->took(held.entry->id, held.svid->leaf().serial());
+      }
     }
+    if (profile_.hands_out_roots) subscription()->took_roots(sent->bundle);
   }
 
  private:
@@ -132,6 +140,7 @@ class ProfileStream : public CallerStream {
     if (profile_.hands_out_svids) {
       for (const HeldSvid& held : sent_->svids) subscription()->sent(held.entry->id);
     }
+    if (profile_.hands_out_roots) subscription()->sent_roots();
     call().send(cache_->render(profile_, sent_));
   }
 

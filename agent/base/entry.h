@@ -41,6 +41,8 @@ struct Entry {
   std::vector<std::filesystem::path> files{};
   // The peers that SDS tells the caller to accept: any of these; if empty, all of a trust domain.
   PeerRules peers{};
+  // Issued at start and kept fresh, whether anybody asks for it or not.
+  bool prefetch = false;
 };
 
 }  // namespace nodepilot

@@ -48,11 +48,18 @@ expected<void> check_digest(const Certificate& certificate) {
                           certificate.serial(), bits));
 }
 
+// The one of `certificates` that holds `x509`; null if none does.
+const Certificate* find(const std::vector<Certificate>& certificates, const X509* x509) {
+  auto it = std::find_if(certificates.begin(), certificates.end(),
+                         [&](const Certificate& candidate) { return candidate.x509() == x509; });
+  return it == certificates.end() ? nullptr : &*it;
+}
+
 }  // namespace
 
-expected<std::vector<Certificate>> validate_path(const Certificate& leaf,
-                                                 const std::vector<Certificate>& intermediates,
-                                                 const TrustBundle& bundle, Time at) {
+expected<ValidPath> validate_path(const Certificate& leaf,
+                                  const std::vector<Certificate>& intermediates,
+                                  const TrustBundle& bundle, Time at) {
   ContextPtr context(X509_STORE_CTX_new());
   StackPtr untrusted = stack_of(intermediates);
   StackPtr trusted = stack_of(bundle.roots());
@@ -69,16 +76,18 @@ expected<std::vector<Certificate>> validate_path(const Certificate& leaf,
       rules, std::chrono::floor<std::chrono::seconds>(at.time_since_epoch()).count());
   if (X509_verify_cert(context.get()) != 1) return fail_path(context.get(), leaf, bundle);
 
-  std::vector<Certificate> sent;
+  // The untrusted part of the path is what is sent; the next step is the root.
   STACK_OF(X509)* path = X509_STORE_CTX_get0_chain(context.get());
-  for (int i = 0; i < X509_STORE_CTX_get_num_untrusted(context.get()); ++i) {
-    const X509* step = sk_X509_value(path, i);
-    auto is_step = [&](const Certificate& candidate) { return candidate.x509() == step; };
-    auto it = std::find_if(intermediates.begin(), intermediates.end(), is_step);
-    sent.push_back(it == intermediates.end() ? leaf : *it);
+  int length = X509_STORE_CTX_get_num_untrusted(context.get());
+  std::vector<Certificate> sent;
+  for (int i = 0; i < length; ++i) {
+    const Certificate* step = find(intermediates, sk_X509_value(path, i));
+    sent.push_back(step ? *step : leaf);
     TRY(check_digest(sent.back()));
   }
-  return sent;
+  const Certificate* root = find(bundle.roots(), sk_X509_value(path, length));
+  if (!root) return fail(Code::kInternal, "validate path: it ends in no root of the bundle");
+  return ValidPath{std::move(sent), *root};
 }
 
 }  // namespace nodepilot

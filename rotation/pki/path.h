@@ -8,10 +8,15 @@
 
 namespace nodepilot {
 
+struct ValidPath {
+  std::vector<Certificate> sent;  // leaf first, each followed by its issuer, no root
+  Certificate root;
+};
+
 // A valid path at `at` from `leaf` over some of `intermediates`, in any order, to a root of
-// `bundle` and nothing else. Yields what is sent: leaf first, each followed by its issuer, no root.
-expected<std::vector<Certificate>> validate_path(const Certificate& leaf,
-                                                 const std::vector<Certificate>& intermediates,
-                                                 const TrustBundle& bundle, Time at);
+// `bundle` and nothing else.
+expected<ValidPath> validate_path(const Certificate& leaf,
+                                  const std::vector<Certificate>& intermediates,
+                                  const TrustBundle& bundle, Time at);
 
 }  // namespace nodepilot

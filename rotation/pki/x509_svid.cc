@@ -117,8 +117,8 @@ expected<X509Svid> X509Svid::verified(PrivateKey key, const std::vector<Certific
   TRY(check_names(*leaf, expectation));
   TRY(check_profile(*leaf));
   Time at = TRY(validation_time(leaf->validity(), expectation));
-  auto sent = TRY(validate_path(*leaf, chain, bundle, at));
-  return X509Svid(expectation.id, std::move(key), std::move(sent));
+  ValidPath path = TRY(validate_path(*leaf, chain, bundle, at));
+  return X509Svid(expectation.id, std::move(key), std::move(path.sent), std::move(path.root));
 }
 
 expected<SpiffeId> verify_peer_chain(const std::vector<Certificate>& chain,

@@ -31,14 +31,20 @@ class X509Svid {
   const PrivateKey& key() const { return key_; }
   const std::vector<Certificate>& chain() const { return chain_; }  // leaf first, no root
   const Certificate& leaf() const { return chain_.front(); }
+  // Of the bundle it was verified against, the root that its chain ends in.
+  const Certificate& root() const { return root_; }
   const Validity& validity() const { return leaf().validity(); }
 
  private:
-  X509Svid(SpiffeId id, PrivateKey key, std::vector<Certificate> chain)
-      : id_(std::move(id)), key_(std::move(key)), chain_(std::move(chain)) {}
+  X509Svid(SpiffeId id, PrivateKey key, std::vector<Certificate> chain, Certificate root)
+      : id_(std::move(id)),
+        key_(std::move(key)),
+        chain_(std::move(chain)),
+        root_(std::move(root)) {}
   SpiffeId id_;
   PrivateKey key_;
   std::vector<Certificate> chain_;
+  Certificate root_;
 };
 
 // Whether `chain` (leaf first) is a valid X509-SVID of `bundle`'s trust domain at `now`: the rules

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "sds/rpc/limits.h"
-#include "sds/rpc/token_bucket.h"
+#include "agent/base/token_bucket.h"
 
 namespace nodepilot {
 

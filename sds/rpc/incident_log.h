@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include "sds/rpc/token_bucket.h"
+#include "agent/base/token_bucket.h"
 
 namespace nodepilot {
 

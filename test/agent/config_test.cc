@@ -27,6 +27,7 @@ identities:
     match: [ "unix:uid:1000", "unix:path:/usr/bin/envoy" ]
     x509: { ttl: 2h, dns_names: [web.example.org, www.example.org] }
     hint: internal
+    prefetch: true
     jwt: { ttl: 2m }
     federates_with: [partner.example, other.example]
   - id: spiffe://example.org/db
@@ -41,7 +42,7 @@ federation:
     profile: https_spiffe
     endpoint_spiffe_id: spiffe://other.example/endpoint
     bundle_file: /etc/nodepilot/other.example.json
-rotation: { at: 0.6, jitter: 0.2, max_in_flight: 3 }
+rotation: { at: 0.6, jitter: 0.2, max_in_flight: 3, max_rate: 20, grace: 5m }
 sds:
   validation: trusted_ca
   system_roots: false
@@ -90,6 +91,10 @@ TEST_CASE("a file that sets everything is read as written") {
   CHECK(config->rotation.policy.at == 0.6);
   CHECK(config->rotation.policy.jitter == 0.2);
   CHECK(config->rotation.max_in_flight == 3);
+  CHECK(config->rotation.max_rate == 20);
+  CHECK(config->rotation.grace == 5min);
+  CHECK(config->entries[0].prefetch);
+  CHECK_FALSE(config->entries[1].prefetch);
   CHECK(config->sds.form == TrustForm::kTrustedCa);
   CHECK_FALSE(config->sds.system_roots);
   CHECK(config->sds.default_identity == "mine");

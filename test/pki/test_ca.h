@@ -36,6 +36,7 @@ struct Recipe {
   std::string comment;  // an extension that means nothing to a verifier
   Validity validity{noon() - std::chrono::hours(1), noon() + std::chrono::hours(1)};
   const EVP_MD* digest = EVP_sha256();
+  int serial_bits = 0;  // random, of this length; 0: a number that nobody else has
 
   Recipe& uri(std::string text) {
     sans.push_back({GEN_URI, std::move(text)});
@@ -88,7 +89,13 @@ inline std::string make_der(const Recipe& recipe, EVP_PKEY* subject_key, EVP_PKE
   static long serial = 1000;
   std::unique_ptr<X509, decltype(&X509_free)> x509(X509_new(), X509_free);
   X509_set_version(x509.get(), X509_VERSION_3);
-  ASN1_INTEGER_set(X509_get_serialNumber(x509.get()), ++serial);
+  if (recipe.serial_bits == 0) {
+    ASN1_INTEGER_set(X509_get_serialNumber(x509.get()), ++serial);
+  } else {
+    std::unique_ptr<BIGNUM, decltype(&BN_free)> number(BN_new(), BN_free);
+    BN_rand(number.get(), recipe.serial_bits, BN_RAND_TOP_ANY, BN_RAND_BOTTOM_ANY);
+    BN_to_ASN1_INTEGER(number.get(), X509_get_serialNumber(x509.get()));
+  }
   ASN1_TIME_set(X509_getm_notBefore(x509.get()), seconds(recipe.validity.not_before));
   ASN1_TIME_set(X509_getm_notAfter(x509.get()), seconds(recipe.validity.not_after));
   set_name(X509_get_subject_name(x509.get()), recipe.common_name);

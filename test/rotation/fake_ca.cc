@@ -25,14 +25,16 @@ expected<std::vector<Certificate>> FakeCa::sign(const Csr& csr, const Entry& ent
   if (wrong_id_) signed_entry.spiffe_id = SpiffeId::parse(*wrong_id_).value();
   Time start = clock_.now() + start_offset_;
   Validity validity{start, clock_.now() + life_.value_or(entry.ttl)};
-  return std::vector{TRY(make_leaf(keys_.back(), roots_.back(), csr, signed_entry, validity))};
+  std::vector chain{TRY(make_leaf(keys_.back(), roots_.back(), csr, signed_entry, validity))};
+  ++issued_;
+  return chain;
 }
 
 expected<TrustBundle> FakeCa::bundle() {
   ++bundle_calls_;
   if (failure_) return fail(*failure_, "fake CA: told to fail");
-  return TrustBundle::create(TrustDomain::parse("td").value(), {told_.value_or(roots_.back())},
-                             jwt_keys_);
+  return TrustBundle::create(TrustDomain::parse("td").value(),
+                             told_.value_or(std::vector{roots_.back()}), jwt_keys_);
 }
 
 std::size_t FakeCa::signs_for(const std::string& spiffe_id) const {

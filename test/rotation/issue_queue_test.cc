@@ -7,41 +7,49 @@
 namespace nodepilot {
 namespace {
 
+constexpr Urgency kMissing{Need::kMissing};
+constexpr Urgency kPrefetch{Need::kPrefetch};
+
+constexpr Urgency ends_in(int minutes) {
+  return {Need::kHeld, Time{std::chrono::minutes(minutes)}};
+}
+
 std::vector<std::string> drain(IssueQueue& queue) {
   std::vector<std::string> order;
   while (auto id = queue.pop()) order.push_back(*id);
   return order;
 }
 
-TEST_CASE("the queue gives the missing before the forced before the renewals") {
+TEST_CASE("the queue gives the missing, then what ends soonest, then what nobody asks for") {
   IssueQueue queue;
-  queue.push("renewal 1", Urgency::kRenewal);
-  queue.push("forced", Urgency::kForced);
-  queue.push("missing 1", Urgency::kMissing);
-  queue.push("renewal 2", Urgency::kRenewal);
-  queue.push("missing 2", Urgency::kMissing);
+  queue.push("later", ends_in(20));
+  queue.push("prefetch", kPrefetch);
+  queue.push("soon", ends_in(10));
+  queue.push("missing 1", kMissing);
+  queue.push("soon too", ends_in(10));
+  queue.push("missing 2", kMissing);
 
-  CHECK(drain(queue) ==
-        std::vector<std::string>{"missing 1", "missing 2", "forced", "renewal 1", "renewal 2"});
+  CHECK(drain(queue) == std::vector<std::string>{"missing 1", "missing 2", "soon", "soon too",
+                                                 "later", "prefetch"});
 }
 
 TEST_CASE("an entry is queued once and only ever moves up") {
   IssueQueue queue;
-  queue.push("a", Urgency::kRenewal);
-  queue.push("b", Urgency::kRenewal);
-  queue.push("c", Urgency::kForced);
+  queue.push("a", ends_in(20));
+  queue.push("b", ends_in(20));
+  queue.push("c", ends_in(10));
 
-  queue.push("b", Urgency::kMissing);
-  queue.push("c", Urgency::kRenewal);
-  queue.push("a", Urgency::kRenewal);
+  queue.push("b", kMissing);
+  queue.push("c", ends_in(30));
+  queue.push("a", ends_in(20));
 
   CHECK(drain(queue) == std::vector<std::string>{"b", "c", "a"});
 }
 
 TEST_CASE("a removed entry is not given") {
   IssueQueue queue;
-  queue.push("a", Urgency::kRenewal);
-  queue.push("b", Urgency::kRenewal);
+  queue.push("a", kMissing);
+  queue.push("b", kMissing);
 
   queue.remove("a");
   queue.remove("never pushed");
@@ -49,6 +57,7 @@ TEST_CASE("a removed entry is not given") {
   CHECK_FALSE(queue.contains("a"));
   CHECK(queue.contains("b"));
   CHECK(drain(queue) == std::vector<std::string>{"b"});
+  CHECK(queue.empty());
 }
 
 }  // namespace

@@ -267,6 +267,37 @@ TEST_CASE("the store learns which SVID a client was given and which it took") {
   CHECK_FALSE(call->status());
 }
 
+TEST_CASE("new roots count as everywhere when every stream of them has accepted them") {
+  Rig rig({make_entry("web")});
+  rig.install("web");
+  auto certificates = open(rig);
+  certificates->write(request({"default"}));
+  certificates->write(ack(certificates->read<DiscoveryResponse>(), {"default"}));
+  auto roots = open(rig);
+  roots->write(request({"ROOTCA"}));
+  roots->write(ack(roots->read<DiscoveryResponse>(), {"ROOTCA"}));
+  BundlePtr old = rig.store.bundle();
+
+  rig.store.set_bundle(rig.ca.bundle_with(testing::TestCa("example.org")));
+  auto response = roots->read<DiscoveryResponse>();
+  CHECK(rig.store.common_bundle() == old);
+
+  SUBCASE("accepted") {
+    roots->write(ack(response, {"ROOTCA"}));
+    CHECK(rig.store.common_bundle() == rig.store.bundle());
+  }
+  SUBCASE("rejected") {
+    DiscoveryRequest nack = ack(response, {"ROOTCA"});
+    nack.mutable_error_detail()->set_message("no such luck");
+    roots->write(nack);
+    CHECK(rig.store.common_bundle() == old);
+  }
+  SUBCASE("gone") {
+    roots->hang_up();
+    CHECK(rig.store.common_bundle() == rig.store.bundle());
+  }
+}
+
 TEST_CASE("a request that does not parse ends the stream") {
   Rig rig({make_entry("web")});
   rig.install("web");

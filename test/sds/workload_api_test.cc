@@ -379,6 +379,24 @@ TEST_CASE("the store learns which SVID a client was given and which it took") {
   CHECK(rig.store.state("web").streams == 0);
 }
 
+TEST_CASE("new roots count as everywhere when every client has read them") {
+  Rig rig({make_entry("web")});
+  rig.install("web");
+  auto svids = fetch(rig);
+  svids->read<X509SVIDResponse>();
+  auto bundles = fetch(rig, kBundlesPath);
+  bundles->read<X509BundlesResponse>();
+  auto tokens = fetch(rig, "/SpiffeWorkloadAPI/FetchJWTBundles");
+  BundlePtr old = rig.store.bundle();
+
+  rig.store.set_bundle(rig.ca.bundle_with(testing::TestCa("example.org")));
+  svids->read<X509SVIDResponse>();
+  CHECK(rig.store.common_bundle() == old);
+  bundles->read<X509BundlesResponse>();
+
+  CHECK(rig.store.common_bundle() == rig.store.bundle());
+}
+
 TEST_CASE("bundles are answered before any SVID is there") {
   Rig rig({make_entry("web")});
 

@@ -1,4 +1,4 @@
-#include "sds/rpc/token_bucket.h"
+#include "agent/base/token_bucket.h"
 
 #include <doctest/doctest.h>
 
@@ -48,6 +48,26 @@ TEST_CASE("a bucket without debt is paid already") {
   bucket.borrow(kStart);
 
   CHECK(bucket.paid() <= kStart);
+}
+
+TEST_CASE("a bucket tells when its next token is there") {
+  TokenBucket bucket(10, 2);
+
+  CHECK(bucket.next(kStart) == kStart);
+  take_all(bucket, kStart);
+  CHECK(bucket.next(kStart) == kStart + 100ms);
+  CHECK(bucket.next(kStart + 70ms) == kStart + 100ms);
+  CHECK(bucket.next(kStart + 1h) == kStart + 1h);
+}
+
+TEST_CASE("a clock that is set back costs a bucket no more than its own filling") {
+  TokenBucket bucket(10, 2);
+  take_all(bucket, kStart);
+
+  CHECK_FALSE(bucket.take(kStart - 30min));
+  CHECK(bucket.next(kStart - 30min) == kStart - 30min + 100ms);
+  CHECK(bucket.take(kStart - 30min + 100ms));
+  CHECK_FALSE(bucket.take(kStart - 30min + 100ms));
 }
 
 TEST_CASE("a rate of zero is held for one") {

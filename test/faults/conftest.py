@@ -1,0 +1,2 @@
+"""Fixtures of the faults that need the real daemon."""
+pytest_plugins = ["kit.fixtures"]
