@@ -18,12 +18,14 @@ Duration delay_after(const Hook& hook, int tried) {
 }  // namespace
 
 HookSequence::HookSequence(Clock& clock, Workers& workers, HookRunner& runner,
-                           std::vector<Hook> hooks, HookContext context)
+                           std::vector<Hook> hooks, HookContext context,
+                           std::function<void()> on_done)
     : clock_(clock),
       workers_(workers),
       runner_(runner),
       hooks_(std::move(hooks)),
       context_(std::move(context)),
+      on_done_(std::move(on_done)),
       errors_(hooks_.size()),
       position_(hooks_.size()),
       retry_(clock, [this] { run_next(); }),
@@ -47,7 +49,7 @@ std::optional<Error> HookSequence::error() const {
 }
 
 void HookSequence::run_next() {
-  if (position_ == hooks_.size()) return;
+  if (position_ == hooks_.size()) return on_done_();
   is_running_ = true;
   // By value: we may be gone before the hook is done. The runner is not.
   workers_.run([runner = &runner_, hook = hooks_[position_],

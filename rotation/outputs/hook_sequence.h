@@ -2,6 +2,7 @@
 // up. A newer set starts over, and nothing waits for an old one's hooks.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -15,9 +16,10 @@ namespace nodepilot {
 // Thread: loop; the hooks run on workers.
 class HookSequence {
  public:
-  // All references outlive it and every job already given to `workers`.
+  // All references outlive it and every job already given to `workers`. `on_done` runs when every
+  // hook has had its turn for the newest set; error() tells how that went.
   HookSequence(Clock& clock, Workers& workers, HookRunner& runner, std::vector<Hook> hooks,
-               HookContext context);
+               HookContext context, std::function<void()> on_done);
 
   // There is a new set.
   void begin();
@@ -35,6 +37,7 @@ class HookSequence {
   HookRunner& runner_;
   const std::vector<Hook> hooks_;
   const HookContext context_;
+  const std::function<void()> on_done_;
 
   std::vector<std::optional<Error>> errors_;  // by hook
   std::size_t position_ = 0;                  // of the hook whose turn it is

@@ -60,7 +60,7 @@ OutputKeeper::OutputKeeper(const Context& context, const Output& output, EntryPt
       entry_(std::move(entry)),
       directory_(std::make_shared<const OutputDirectory>(std::move(directory))),
       hooks_(context.clock, context.hook_workers, context.hooks, output.hooks,
-             {entry_->spiffe_id.str(), output.directory}),
+             {entry_->spiffe_id.str(), output.directory}, [this] { tell_roots(); }),
       retry_(context.clock, [this] { write_if_needed(); }),
       self_(std::make_shared<OutputKeeper*>(this)) {}
 
@@ -89,6 +89,7 @@ void OutputKeeper::write_if_needed() {
   retry_.clear();
   is_writing_ = true;
   subscription_->sent(entry_->id);
+  subscription_->sent_roots();
   writers_.run([directory = directory_, content = *wanted_, profile = output_.profile,
                 now = clock_.now()] { return directory->show(render(content, profile), now); },
                [weak = std::weak_ptr(self_), content = *wanted_](const expected<void>& shown) {
@@ -107,9 +108,14 @@ void OutputKeeper::finish(const OutputContent& content, const expected<void>& sh
   written_at_ = clock_.now();
   error_.reset();
   failures_ = 0;
-  hooks_.begin();
   subscription_->took(entry_->id, serial);
+  hooks_.begin();
   write_if_needed();  // there may be a newer one
+}
+
+void OutputKeeper::tell_roots() {
+  // A program that has not heard of new roots would refuse a peer's leaf under them.
+  if (!hooks_.error()) subscription_->took_roots(written_->bundle);
 }
 
 void OutputKeeper::heed_failure(const Error& error) {

@@ -50,6 +50,7 @@ class OutputKeeper {
   void take(const WorkloadUpdate& update);
   void write_if_needed();
   void finish(const OutputContent& content, const expected<void>& shown);
+  void tell_roots();
   void heed_failure(const Error& error);
 
   Clock& clock_;

@@ -22,7 +22,9 @@ struct SequenceRig {
                      workers,
                      runner,
                      {make_hook("a.service"), make_hook("b.service")},
-                     {"spiffe://td/web", "/etc/web"}};
+                     {"spiffe://td/web", "/etc/web"},
+                     [this] { ++done; }};
+  int done = 0;
 };
 
 TEST_CASE("hooks run in order after each set") {
@@ -43,6 +45,7 @@ TEST_CASE("a hook that fails is tried again, later and later, before the next ha
 
   rig.hooks.begin();
   CHECK(rig.runner.runs.size() == 1);
+  CHECK(rig.done == 0);
   CHECK(rig.hooks.error()->message == "reload a.service: told to fail");
   rig.clock.advance(999ms);
   CHECK(rig.runner.runs.size() == 1);
@@ -78,7 +81,7 @@ TEST_CASE("the pause between tries grows to five minutes and no further") {
   InlineWorkers workers;
   FakeHooks runner;
   runner.failures["reload a.service"] = 100;
-  HookSequence hooks(clock, workers, runner, {make_hook("a.service", 20)}, {});
+  HookSequence hooks(clock, workers, runner, {make_hook("a.service", 20)}, {}, [] {});
 
   hooks.begin();
   clock.advance(10min);
@@ -112,6 +115,7 @@ TEST_CASE("sets that come while a hook runs are told of once, from the first hoo
   rig.workers.release();
 
   CHECK(rig.runner.runs == Runs{"reload a.service", "reload a.service", "reload b.service"});
+  CHECK(rig.done == 1);
 }
 
 TEST_CASE("a hook that is done after the sequence has ended touches nothing") {
@@ -119,7 +123,7 @@ TEST_CASE("a hook that is done after the sequence has ended touches nothing") {
   InlineWorkers workers;
   FakeHooks runner;
   {
-    HookSequence hooks(clock, workers, runner, {make_hook("a.service")}, {});
+    HookSequence hooks(clock, workers, runner, {make_hook("a.service")}, {}, [] {});
     workers.hold();
     hooks.begin();
   }
@@ -133,10 +137,12 @@ TEST_CASE("without hooks there is nothing to do") {
   FakeClock clock;
   InlineWorkers workers;
   FakeHooks runner;
-  HookSequence hooks(clock, workers, runner, {}, {});
+  int done = 0;
+  HookSequence hooks(clock, workers, runner, {}, {}, [&] { ++done; });
 
   hooks.begin();
 
+  CHECK(done == 1);
   CHECK(runner.runs.empty());
   CHECK_FALSE(hooks.error());
 }

@@ -179,6 +179,27 @@ TEST_CASE("a new root is written at once, a new JWT key is no change of the file
   CHECK(rig.written_serial() == rig.held_serial());
 }
 
+TEST_CASE("new roots are everywhere only when the programs that read them were told") {
+  KeeperRig rig;
+  auto keeper = rig.start().value();
+  auto bundle = rig.rig.store.bundle();
+  auto key = PrivateKey::generate().value();
+  Time now = rig.rig.clock.now();
+  auto root = make_root(key, bundle->trust_domain(), {now, now + hours(1)}).value();
+  auto both = TrustBundle::create(bundle->trust_domain(), {bundle->roots().front(), root}).value();
+  SUBCASE("a hook that still runs keeps them back") { rig.hook_workers.hold(); }
+  SUBCASE("so does one that fails") { rig.hooks.failures["reload web.service"] = 1; }
+  SUBCASE("so does a write that is under way") { rig.writers.hold(); }
+
+  rig.rig.store.set_bundle(std::make_shared<const TrustBundle>(both));
+  CHECK(rig.rig.store.common_bundle() != rig.rig.store.bundle());
+  rig.writers.release();
+  rig.hook_workers.release();
+  rig.rig.clock.advance(1s);
+
+  CHECK(rig.rig.store.common_bundle() == rig.rig.store.bundle());
+}
+
 TEST_CASE("federated roots are written if they are asked for") {
   for (bool federated : {false, true}) {
     KeeperRig rig;
