@@ -57,6 +57,15 @@ void fill_federation(const FederationStatus& status, pb::FederationStatus& out) 
   if (status.last_error) out.set_last_error(status.last_error->message);
 }
 
+void fill_output(const OutputStatus& status, pb::OutputStatus& out) {
+  out.set_directory(status.directory.string());
+  out.set_spiffe_id(status.spiffe_id);
+  out.set_serial(status.serial);
+  if (status.written_at) out.set_written_at(to_unix(*status.written_at));
+  if (status.error) out.set_last_error(status.error->message);
+  if (status.hook_error) out.set_hook_error(status.hook_error->message);
+}
+
 pb::GetStatusResponse status(const AdminContext& context) {
   pb::GetStatusResponse out;
   out.set_version(NODEPILOT_VERSION);
@@ -88,6 +97,7 @@ pb::GetStatusResponse status(const AdminContext& context) {
   for (const FederationStatus& federation : context.federations()) {
     fill_federation(federation, *out.add_federations());
   }
+  for (const OutputStatus& output : context.outputs()) fill_output(output, *out.add_outputs());
   return out;
 }
 

@@ -4,6 +4,7 @@
 #include "agent/base/clock.h"
 #include "rotation/federation/federation_keeper.h"
 #include "rotation/identity_store.h"
+#include "rotation/outputs/output_keeper.h"
 #include "rotation/rotator.h"
 #include "sds/rpc/call.h"
 
@@ -21,6 +22,7 @@ struct AdminContext {
   bool sealed = false;                                       // state is kept on the disk
   std::function<std::optional<Error>()> state_failure = {};  // why it is not
   std::function<std::vector<FederationStatus>()> federations;
+  std::function<std::vector<OutputStatus>()> outputs;
 };
 
 // Thread: loop.

@@ -17,6 +17,7 @@
 #include "agent/systemd_notifier.h"
 #include "attest/unix_attestor.h"
 #include "rotation/federation/federation_keeper.h"
+#include "rotation/outputs/output_keeper.h"
 #include "sds/health.h"
 #include "sds/reflection.h"
 #include "sds/rpc/listener.h"
@@ -62,6 +63,20 @@ struct Federating {
   FederationKeeper keeper;
 };
 
+// Writes files on threads of its own, and runs hooks on others: neither a disk nor a program that
+// hangs may keep anybody from an SVID, nor one output's hook another's files.
+struct Writing {
+  explicit Writing(Loop& loop) : writers(loop, 1), hook_workers(loop, 2) {}
+  Writing(const Writing&) = delete;
+  Writing& operator=(const Writing&) = delete;
+  ~Writing() { hooks.stop(); }  // the workers are waited for
+
+  SystemHooks hooks;
+  WorkerPool writers;
+  WorkerPool hook_workers;
+  std::vector<std::unique_ptr<OutputKeeper>> keepers;
+};
+
 // Members in the order in which the later ones use the earlier ones: the pools end before what
 // their jobs use, the listeners before what their calls use.
 class Daemon {
@@ -93,6 +108,7 @@ class Daemon {
     if (state_) TRY(state_->restore());
     rotator_.start();
     TRY(start_federation());
+    TRY(start_outputs());
     public_ = TRY(Listener::open(loop_, options("public", config_.listen), public_methods()));
     admin_ =
         TRY(Listener::open(loop_, options("admin", config_.admin), admin_methods(admin_context())));
@@ -127,6 +143,24 @@ class Daemon {
     publisher_ = TRY(BundlePublisher::start(loop_, clock_, file_workers_, store_,
                                             *config_.publication, config_.state_dir));
     return {};
+  }
+
+  expected<void> start_outputs() {
+    if (config_.outputs.empty()) return {};
+    Writing& writing = writing_.emplace(loop_);
+    OutputKeeper::Context context{clock_, writing.writers, writing.hook_workers, writing.hooks,
+                                  store_};
+    for (const Output& output : config_.outputs) {
+      writing.keepers.push_back(TRY(OutputKeeper::start(context, output)));
+    }
+    return {};
+  }
+
+  std::vector<OutputStatus> output_status() const {
+    std::vector<OutputStatus> status;
+    if (!writing_) return status;
+    for (const auto& keeper : writing_->keepers) status.push_back(keeper->status());
+    return status;
   }
 
   Methods public_methods() {
@@ -165,7 +199,8 @@ class Daemon {
                 [this] {
                   return federating_ ? federating_->keeper.status()
                                      : std::vector<FederationStatus>();
-                }};
+                },
+            .outputs = [this] { return output_status(); }};
   }
 
   void stop(int signal) {
@@ -188,6 +223,7 @@ class Daemon {
   std::unique_ptr<StateKeeper> state_;
   std::optional<JwtSvidCache> jwt_svids_;
   std::optional<Federating> federating_;
+  std::optional<Writing> writing_;
   std::unique_ptr<BundlePublisher> publisher_;
   CallerIdentifier callers_;
   SecretFiles secret_files_;

@@ -8,6 +8,7 @@
 #include "agent/config_entry.h"
 #include "agent/config_federation.h"
 #include "agent/config_limits.h"
+#include "agent/config_outputs.h"
 #include "agent/config_sds.h"
 #include "agent/config_text.h"
 #include "agent/yaml_decoder.h"
@@ -119,6 +120,9 @@ const char* key_within(const fs::path& directory, const Config& config) {
   }
   const auto* files = publication_as<CertificateFiles>(config);
   if (files && is_within(files->key_file, directory)) return "bundle_endpoint.key_file";
+  for (const Output& output : config.outputs) {
+    if (overlap(output.directory, directory)) return "the directory of an output";
+  }
   bool meets_state =
       is_within(config.state_dir, directory) || is_within(directory, config.state_dir);
   return meets_state ? "state_dir" : nullptr;
@@ -132,6 +136,18 @@ expected<void> check_grants(const Config& config) {
         return refuse(
             fmt::format("files of {} must not reach {}: {}", entry.id, key, granted.string()));
       }
+    }
+  }
+  return {};
+}
+
+// Who reads one identity's files must not thereby come near another's, or near our own.
+expected<void> check_output(const fs::path& path, const Config& config) {
+  for (const fs::path& ours :
+       {config.state_dir, config.listen.path.parent_path(), config.admin.path.parent_path()}) {
+    if (overlap(path, ours)) {
+      return refuse(fmt::format("{} must not meet {}, a directory of the agent's own",
+                                path.string(), ours.string()));
     }
   }
   return {};
@@ -174,6 +190,11 @@ Config decode(const YamlValue& root) {
       config.entries.push_back(endpoint_entry(*id, default_ttl));
     }
     number_entries(config.entries);
+    if (auto outputs = top.find("outputs")) {
+      config.outputs = decode_outputs(*outputs, config.entries, [&](const fs::path& path) {
+        return check_output(path, config);
+      });
+    }
     if (auto apart = check_grants(config); !apart) list->refuse(apart.error().message);
     for (const std::string& why : objections(config.ca, config.entries)) list->refuse(why);
   }

@@ -14,6 +14,7 @@
 #include "agent/config_state.h"
 #include "agent/publication.h"
 #include "rotation/federation/federation.h"
+#include "rotation/outputs/output.h"
 #include "rotation/rotator.h"
 #include "sds/rpc/limits.h"
 #include "sds/secret_options.h"
@@ -35,6 +36,7 @@ struct Config {
   std::vector<Entry> entries{};
   std::vector<Federation> federations{};
   std::optional<Publication> publication{};
+  std::vector<Output> outputs{};
   Rotator::Options rotation{};
   SecretOptions sds{};
   Limits limits{};

@@ -79,12 +79,17 @@ std::string streams(std::uint32_t all, std::uint32_t current) {
   return std::to_string(current) + " of " + std::to_string(all);
 }
 
+bool has_failed(const pb::OutputStatus& output) {
+  return !output.last_error().empty() || !output.hook_error().empty();
+}
+
 bool is_degraded(const pb::GetStatusResponse& status) {
   auto in_need = [](const pb::IdentityStatus& identity) {
     return identity.state() == State::EXPIRED || identity.state() == State::RETRYING;
   };
   return !status.ca().last_error().empty() || !status.state().last_error().empty() ||
-         std::any_of(status.identities().begin(), status.identities().end(), in_need);
+         std::any_of(status.identities().begin(), status.identities().end(), in_need) ||
+         std::any_of(status.outputs().begin(), status.outputs().end(), has_failed);
 }
 
 // Empty if all is kept in memory.
@@ -148,6 +153,24 @@ std::string federation_table(const pb::GetStatusResponse& status) {
   return "\n" + render_table(rows);
 }
 
+// Empty without outputs; the ones that fail come first.
+std::string output_table(const pb::GetStatusResponse& status) {
+  if (status.outputs().empty()) return "";
+  std::vector<const pb::OutputStatus*> sorted;
+  for (const auto& output : status.outputs()) sorted.push_back(&output);
+  std::stable_partition(sorted.begin(), sorted.end(),
+                        [](const auto* output) { return has_failed(*output); });
+  std::vector<std::vector<std::string>> rows = {
+      {"OUTPUT", "SPIFFE ID", "SERIAL", "WRITTEN", "LAST ERROR", "HOOK ERROR"}};
+  for (const pb::OutputStatus* output : sorted) {
+    std::string age = time_until(output->written_at(), status.now());
+    rows.push_back({printable(output->directory()), printable(output->spiffe_id()),
+                    short_serial(output->serial()), output->written_at() == 0 ? "-" : age + " ago",
+                    or_dash(output->last_error()), or_dash(output->hook_error())});
+  }
+  return "\n" + render_table(rows);
+}
+
 Json time_json(std::int64_t seconds) {
   return seconds == 0 ? Json(nullptr) : Json(to_rfc3339(from_unix(seconds)));
 }
@@ -180,6 +203,15 @@ Json federation_json(const pb::FederationStatus& federation) {
           {"polls", federation.polls()},
           {"failed_polls", federation.failed_polls()},
           {"last_error", text_json(federation.last_error())}};
+}
+
+Json output_json(const pb::OutputStatus& output) {
+  return {{"directory", output.directory()},
+          {"spiffe_id", output.spiffe_id()},
+          {"serial", text_json(output.serial())},
+          {"written_at", time_json(output.written_at())},
+          {"last_error", text_json(output.last_error())},
+          {"hook_error", text_json(output.hook_error())}};
 }
 
 // Bytes that are no UTF-8 are replaced: dump() must not throw.
@@ -219,7 +251,7 @@ std::string status_table(const pb::GetStatusResponse& status) {
                     streams(identity->streams(), identity->streams_current()),
                     or_dash(identity->last_error())});
   }
-  return head(status) + render_table(rows) + federation_table(status);
+  return head(status) + render_table(rows) + federation_table(status) + output_table(status);
 }
 
 std::string status_json(const pb::GetStatusResponse& status) {
@@ -235,6 +267,8 @@ std::string status_json(const pb::GetStatusResponse& status) {
   for (const auto& federation : status.federations()) {
     federations.push_back(federation_json(federation));
   }
+  Json outputs = Json::array();
+  for (const auto& output : status.outputs()) outputs.push_back(output_json(output));
   return dump({{"version", 1},
                {"agent_version", status.version()},
                {"trust_domain", status.trust_domain()},
@@ -251,7 +285,8 @@ std::string status_json(const pb::GetStatusResponse& status) {
                  {"last_error", text_json(status.state().last_error())}}},
                {"roots", roots},
                {"identities", identities},
-               {"federations", federations}});
+               {"federations", federations},
+               {"outputs", outputs}});
 }
 
 std::string rotation_text(const pb::RotateResponse& response, bool waited) {

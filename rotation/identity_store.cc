@@ -41,8 +41,13 @@ IdentityStore::~IdentityStore() { assert(subscriptions_.empty()); }
 std::unique_ptr<Subscription> IdentityStore::subscribe(
     const Selectors& selectors, std::function<void(const UpdatePtr&)> on_update,
     Interest interest) {
-  std::unique_ptr<Subscription> subscription(
-      new Subscription(*this, entries_.match(selectors), interest));
+  return subscribe_to(entries_.match(selectors), std::move(on_update), interest);
+}
+
+std::unique_ptr<Subscription> IdentityStore::subscribe_to(
+    std::vector<EntryPtr> entries, std::function<void(const UpdatePtr&)> on_update,
+    Interest interest) {
+  std::unique_ptr<Subscription> subscription(new Subscription(*this, std::move(entries), interest));
   subscriptions_.insert(subscription.get());
   if (interest == Interest::kSvids) demand_svids(*subscription);
   subscription->latest_ = make_update(subscription->entries_);

@@ -62,6 +62,10 @@ class IdentityStore {
   std::unique_ptr<Subscription> subscribe(const Selectors& selectors,
                                           std::function<void(const UpdatePtr&)> on_update,
                                           Interest interest = Interest::kSvids);
+  // The same for one that is to see just these entries of entries().
+  std::unique_ptr<Subscription> subscribe_to(std::vector<EntryPtr> entries,
+                                             std::function<void(const UpdatePtr&)> on_update,
+                                             Interest interest = Interest::kSvids);
 
   // A verified SVID for the entry. Refused, and what is held stays: one that is not valid now, and
   // one that ends before the valid one held when most of its own life is already gone. A freshly

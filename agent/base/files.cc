@@ -92,16 +92,6 @@ expected<Bytes> read_all(const OpenFile& file, const fs::path& path, std::size_t
   return bytes;
 }
 
-expected<void> write_all(int fd, std::string_view bytes, const fs::path& path) {
-  while (!bytes.empty()) {
-    ssize_t n = ::write(fd, bytes.data(), bytes.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail_errno("write " + path.string(), errno);
-    bytes.remove_prefix(static_cast<std::size_t>(n));
-  }
-  return {};
-}
-
 expected<void> write_synced(int fd, std::string_view bytes, mode_t mode, const fs::path& path) {
   // The umask may have taken bits away from the mode given to open().
   if (::fchmod(fd, mode) != 0) return fail_errno("chmod " + path.string(), errno);
@@ -178,6 +168,16 @@ expected<void> write_file_atomic(const fs::path& path, std::string_view bytes, m
     return written;
   }
   if (::fsync(directory.get()) != 0) return fail_errno("sync " + folder.string(), errno);
+  return {};
+}
+
+expected<void> write_all(int fd, std::string_view bytes, const fs::path& path) {
+  while (!bytes.empty()) {
+    ssize_t n = ::write(fd, bytes.data(), bytes.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail_errno("write " + path.string(), errno);
+    bytes.remove_prefix(static_cast<std::size_t>(n));
+  }
   return {};
 }
 

@@ -42,6 +42,9 @@ expected<SecretBytes> read_file_in_root(const Fd& root, const std::filesystem::p
 expected<void> write_file_atomic(const std::filesystem::path& path, std::string_view bytes,
                                  mode_t mode = 0600);
 
+// Writes all of `bytes` to `fd`; `path` is for the error.
+expected<void> write_all(int fd, std::string_view bytes, const std::filesystem::path& path);
+
 // Creates `path` with `mode` if it is missing (its parent must exist). An existing directory must
 // belong to this user and must not be open to others beyond `mode`.
 expected<void> ensure_directory(const std::filesystem::path& path, mode_t mode);

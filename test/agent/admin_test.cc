@@ -27,6 +27,7 @@ struct AdminRig : Rig {
   }
 
   std::vector<FederationStatus> federations;
+  std::vector<OutputStatus> outputs;
   Methods methods = admin_methods({.clock = clock,
                                    .store = store,
                                    .rotator = rotator,
@@ -39,7 +40,8 @@ struct AdminRig : Rig {
                                        [] {
                                          return Error{Code::kInternal, "full"};
                                        },
-                                   .federations = [this] { return federations; }});
+                                   .federations = [this] { return federations; },
+                                   .outputs = [this] { return outputs; }});
 };
 
 pb::RotateRequest ask(const std::string& id, Duration wait = Duration(0)) {
@@ -107,6 +109,35 @@ TEST_CASE("status tells how each federation fares") {
   CHECK(federation.polls() == 3);
   CHECK(federation.failed_polls() == 2);
   CHECK(federation.last_error() == "down");
+}
+
+TEST_CASE("status tells what is in the files of each output") {
+  AdminRig rig(0);
+  rig.outputs.push_back({.directory = "/etc/web",
+                         .spiffe_id = "spiffe://td/web",
+                         .serial = "1f",
+                         .written_at = rig.clock.now(),
+                         .error = Error{Code::kInternal, "disk full"},
+                         .hook_error = Error{Code::kNotFound, "no nginx"}});
+  rig.outputs.push_back({.directory = "/etc/db",
+                         .spiffe_id = "spiffe://td/db",
+                         .serial = "",
+                         .written_at = {},
+                         .error = {},
+                         .hook_error = {}});
+
+  auto status = rig.status();
+
+  REQUIRE(status.outputs_size() == 2);
+  CHECK(status.outputs(0).directory() == "/etc/web");
+  CHECK(status.outputs(0).spiffe_id() == "spiffe://td/web");
+  CHECK(status.outputs(0).serial() == "1f");
+  CHECK(status.outputs(0).written_at() == status.now());
+  CHECK(status.outputs(0).last_error() == "disk full");
+  CHECK(status.outputs(0).hook_error() == "no nginx");
+  CHECK(status.outputs(1).written_at() == 0);
+  CHECK(status.outputs(1).last_error().empty());
+  CHECK(status.outputs(1).hook_error().empty());
 }
 
 TEST_CASE("a rotation answers with the old and the new serial") {

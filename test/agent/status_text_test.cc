@@ -140,6 +140,40 @@ TEST_CASE("the JSON tells all of a federation") {
   CHECK(json["healthy"] == true);
 }
 
+TEST_CASE("outputs have a table of their own, the failing first") {
+  auto status = healthy();
+  CHECK(status_table(status).find("OUTPUT") == std::string::npos);
+  auto* good = status.add_outputs();
+  good->set_directory("/etc/web");
+  good->set_spiffe_id("spiffe://example.org/web");
+  good->set_serial("7c1e0011223390ab");
+  good->set_written_at(kNow - 60);
+  auto* bad = status.add_outputs();
+  bad->set_directory("/etc/db");
+  bad->set_spiffe_id("spiffe://example.org/db");
+  bad->set_last_error("disk full");
+  bad->set_hook_error("exec /bin/x: exit status 1\x1b");
+
+  std::string table = status_table(status);
+
+  CHECK(table.starts_with("AGENT   degraded"));
+  CHECK(table.find("OUTPUT") < table.find("/etc/db"));
+  CHECK(table.find("/etc/db") < table.find("/etc/web"));
+  CHECK(table.find("disk full") != std::string::npos);
+  CHECK(table.find("7c1e…90ab  1m ago") != std::string::npos);
+  CHECK(table.find('\x1b') == std::string::npos);
+  auto json = nlohmann::json::parse(status_json(status));
+  CHECK(json["healthy"] == false);
+  CHECK(json["outputs"][0] == nlohmann::json({{"directory", "/etc/web"},
+                                              {"spiffe_id", "spiffe://example.org/web"},
+                                              {"serial", "7c1e0011223390ab"},
+                                              {"written_at", "2026-09-21T14:12:20Z"},
+                                              {"last_error", nullptr},
+                                              {"hook_error", nullptr}}));
+  CHECK(json["outputs"][1]["written_at"] == nullptr);
+  CHECK(json["outputs"][1]["last_error"] == "disk full");
+}
+
 TEST_CASE("an agent that has just started says so") {
   pb::GetStatusResponse status;
   status.set_now(kNow);

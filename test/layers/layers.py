@@ -13,6 +13,7 @@ ROOMS = {
     "rotation/https": ["rotation/pki", "agent/base"],
     "rotation/federation": ["rotation", "rotation/https", "rotation/pki", "agent/base"],
     "rotation/state": ["rotation", "rotation/pki", "agent/base"],
+    "rotation/outputs": ["rotation", "rotation/pki", "agent/base"],
     "rotation/ca": ["rotation", "rotation/pki", "agent/base", "proto"],
     "rotation/ca/istiod": ["rotation", "rotation/pki", "agent/base", "proto"],
     "rotation/ca/vault": ["rotation", "rotation/https", "rotation/pki", "agent/base"],
@@ -21,7 +22,7 @@ ROOMS = {
     "agent/cli": ["agent", "rotation", "rotation/pki", "agent/base", "proto"],
     "agent": ["sds", "sds/rpc", "attest", "rotation", "rotation/pki", "rotation/ca", "rotation/ca/istiod",
               "rotation/ca/vault", "rotation/https", "rotation/federation",
-              "rotation/state", "agent/base", "agent/cli", "proto"],
+              "rotation/state", "rotation/outputs", "agent/base", "agent/cli", "proto"],
 }
 
 # Library header -> the rooms where it may be included.
@@ -37,7 +38,7 @@ LIBRARIES = {
     r"spdlog/": ["agent/base"],
     r"yaml-cpp/": ["agent"],
     r"CLI/": ["agent/cli", "agent"],
-    r"systemd/": ["agent"],
+    r"systemd/": ["agent", "rotation/outputs"],
 }
 
 

@@ -77,6 +77,24 @@ TEST_CASE("a caller whom no entry matches sees an empty update") {
   CHECK(nobody.updates.empty());
 }
 
+TEST_CASE("a subscriber of given entries sees these alone, whatever their selectors") {
+  StoreRig rig;
+  rig.set_bundle();
+  std::vector<UpdatePtr> updates;
+
+  auto subscription =
+      rig.store.subscribe_to({rig.store.entries().find("e1")},
+                             [&](const UpdatePtr& update) { updates.push_back(update); });
+  rig.supply(0);
+  rig.supply(1);
+
+  CHECK(rig.demand.calls == Calls{"+e1"});
+  REQUIRE(updates.size() == 1);
+  REQUIRE(updates[0]->svids.size() == 1);
+  CHECK(updates[0]->svids[0].entry->id == "e1");
+  CHECK(subscription->latest() == updates[0]);
+}
+
 TEST_CASE("the first subscriber makes an entry wanted and the last one unwanted") {
   StoreRig rig;
 
