@@ -80,6 +80,7 @@ auto Connection::later(Step step) {
 
 void Connection::settle() {
   drop_finished();
+  peer_checked_ = false;  // much may have been done for it in this turn, attestation too
   if (fate_ != Fate::kDead) flush();
   if (draining_ && streams_.empty() && fate_ == Fate::kServing && !gone_away_) {
     gone_away_ = true;
