@@ -87,6 +87,8 @@ class Connection : public std::enable_shared_from_this<Connection>, private Http
   template <class Step>
   auto later(Step step);
   void settle();
+  static void turn_kicked_later(const std::shared_ptr<ServerContext>& context);
+  static void turn_kicked(const std::shared_ptr<ServerContext>& context);
 
   void begin_call(std::int32_t stream, RequestHead& head);
   Stream* find(std::int32_t stream);
