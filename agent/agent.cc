@@ -35,14 +35,23 @@ Jitter random_jitter() {
   };
 }
 
-// Hashing executables costs a read of each; only a rule that asks for a hash makes it worth it.
-bool wants_hash(const std::vector<Entry>& entries) {
+bool wants(const std::vector<Entry>& entries, std::string_view key) {
   for (const Entry& entry : entries) {
     for (const Selector& selector : entry.match) {
-      if (selector.type == "unix" && selector.value.starts_with("sha256:")) return true;
+      if (selector.type == "unix" && selector.value.starts_with(key)) return true;
     }
   }
   return false;
+}
+
+// Only a rule that asks for a hash makes it worth it to read executables, and only one that asks
+// for a name to ask the user database.
+UnixAttestor::Options unix_options(const std::vector<Entry>& entries) {
+  UnixAttestor::Options options;
+  options.hash_executable = wants(entries, "sha256:");
+  options.look_up_names =
+      wants(entries, "user:") || wants(entries, "group:") || wants(entries, "supplementary_group:");
+  return options;
 }
 
 // Polls the foreign trust domains on threads of its own: a publisher that hangs must not keep
@@ -86,7 +95,7 @@ class Daemon {
         loop_(loop),
         clock_(clock),
         ca_(std::move(ca)),
-        unix_attestor_({.hash_executable = wants_hash(config.entries)}),
+        unix_attestor_(unix_options(config.entries)),
         store_(clock_, EntrySet(config.entries)),
         attest_workers_(loop_, 2),
         issue_workers_(loop_, 2),

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <future>
 
 #include "agent/base/log.h"
@@ -11,13 +12,13 @@ namespace {
 
 using Answer = std::future<expected<Selectors>>;
 
-// All at once, so that the slowest alone decides how long it takes: the first on this thread, the
-// others beside it (or after it, if no thread can be had).
+// All at once, so that the slowest alone decides how long it takes: the first and those that are
+// quick on this thread, the others beside it (or after it, if no thread can be had).
 std::vector<Answer> ask_all(const Peer& peer, const Attestors& attestors) {
   std::vector<Answer> answers;
   for (const Attestor* attestor : attestors) {
-    auto where =
-        answers.empty() ? std::launch::deferred : std::launch::async | std::launch::deferred;
+    bool here = answers.empty() || attestor->is_quick();
+    auto where = here ? std::launch::deferred : std::launch::async | std::launch::deferred;
     answers.push_back(std::async(where, [attestor, &peer] { return attestor->attest(peer); }));
   }
   return answers;
@@ -49,6 +50,11 @@ expected<Selectors> attest(const Peer& peer, const Attestors& attestors) {
                                                 peer.pid(), failures));
   }
   return merged;
+}
+
+bool all_quick(const Attestors& attestors) {
+  return std::all_of(attestors.begin(), attestors.end(),
+                     [](const Attestor* attestor) { return attestor->is_quick(); });
 }
 
 }  // namespace nodepilot

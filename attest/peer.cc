@@ -29,10 +29,8 @@ bool stands_for_many(uid_t uid) {
   return std::to_string(uid) + "\n" == overflow.value_or("65534\n");
 }
 
-// `before`: what an earlier look at the same process found, if there was one. In it stands what
-// the cgroup of that ID is called, which spares us the slowest of the files.
-expected<ProcessFacts> read_facts(pid_t pid, int pidfd, const ProcessFacts* before) {
-  ProcDirectory directory(pid);
+// All but the names of the cgroups.
+expected<ProcessFacts> facts_of(const ProcDirectory& directory, int pidfd) {
   ProcessFacts facts;
   if (auto info = info_of(pidfd)) {
     facts.uid = info->uid;
@@ -44,19 +42,16 @@ expected<ProcessFacts> read_facts(pid_t pid, int pidfd, const ProcessFacts* befo
     facts.gid = status.gid;
   }
   facts.executable = TRY(directory.executable_id());
-  bool cgroup_known = before != nullptr && facts.cgroup_id != 0 &&
-                      facts.cgroup_id == before->cgroup_id && is_unified(before->cgroup);
-  facts.cgroup = cgroup_known ? before->cgroup : TRY(directory.cgroup());
   return facts;
 }
 
-// Looking whether it lives comes after the reads: only then they were about this process and not
-// about the next one with its pid.
-expected<ProcessFacts> facts_of(pid_t pid, int pidfd, const ProcessFacts* before = nullptr) {
-  auto facts = read_facts(pid, pidfd, before);
+// What was found by a look at the process. That it lives is asked after the look: only then it was
+// about this process and not about the next one with its pid.
+template <class Found>
+expected<Found> of_living(pid_t pid, int pidfd, expected<Found> found) {
   if (!is_alive(pidfd)) return refuse(pid, "has exited");
-  if (!facts) return refuse(pid, facts.error().message);
-  return facts;
+  if (!found) return refuse(pid, found.error().message);
+  return found;
 }
 
 }  // namespace
@@ -76,30 +71,43 @@ expected<std::shared_ptr<const Peer>> Peer::of_socket(int socket) {
 
   auto pidfd = pidfd_of_peer(socket, pid);
   if (!pidfd) return refuse(pid, pidfd.error().message);
-  auto facts = TRY(facts_of(pid, pidfd->get()));
+  std::shared_ptr<Peer> peer(new Peer(pid, *std::move(pidfd)));
+  TRY(of_living(pid, peer->pidfd(), peer->look()));
+  const ProcessFacts& facts = peer->facts_;
   if (facts.uid != credentials.uid || facts.gid != credentials.gid) {
     return refuse(pid, fmt::format("connected as uid {} gid {}, but is now uid {} gid {}",
                                    credentials.uid, credentials.gid, facts.uid, facts.gid));
   }
 
-  std::shared_ptr<Peer> peer(new Peer);
-  peer->pid_ = pid;
-  peer->pidfd_ = *std::move(pidfd);
-  peer->facts_ = std::move(facts);
   return peer;
+}
+
+expected<void> Peer::look() {
+  facts_ = TRY(facts_of(directory_, pidfd_.get()));
+  auto cgroup_file = TRY(directory_.cgroup_file());
+  facts_.cgroup = TRY(cgroup_file.read());
+  bool id_tells_all = facts_.cgroup_id != 0 && is_unified(facts_.cgroup);
+  if (!id_tells_all) cgroup_file_ = std::move(cgroup_file);
+  return {};
 }
 
 bool Peer::alive() const { return is_alive(pidfd_.get()); }
 
+expected<std::string_view> Peer::changed() const {
+  auto now = TRY(facts_of(directory_, pidfd_.get()));
+  if (now.uid != facts_.uid) return "uid";
+  if (now.executable != facts_.executable) return "executable";
+  if (now.gid != facts_.gid) return "gid";
+  if (now.cgroup_id != facts_.cgroup_id) return "cgroup";
+  if (cgroup_file_ && !TRY(cgroup_file_->still_reads(facts_.cgroup))) return "cgroup";
+  return "";
+}
+
 expected<void> Peer::check() const {
-  auto now = TRY(facts_of(pid_, pidfd_.get(), &facts_));
-  if (now == facts_) return {};
-  std::string_view changed = "cgroup";
-  if (now.gid != facts_.gid) changed = "gid";
-  if (now.executable != facts_.executable) changed = "executable";
-  if (now.uid != facts_.uid) changed = "uid";
+  auto what = TRY(of_living(pid_, pidfd_.get(), changed()));
+  if (what.empty()) return {};
   return refuse(pid_,
-                fmt::format("its {} changed after it connected; it must connect again", changed));
+                fmt::format("its {} changed after it connected; it must connect again", what));
 }
 
 }  // namespace nodepilot

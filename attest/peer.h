@@ -6,7 +6,9 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "agent/base/fd.h"
 #include "agent/base/result.h"
@@ -22,8 +24,6 @@ struct ProcessFacts {
   FileId executable;            // all zero: it may not be looked at (no privilege)
   std::string cgroup;           // all of /proc/PID/cgroup
   std::uint64_t cgroup_id = 0;  // of the unified hierarchy; 0: the kernel does not tell
-
-  friend bool operator==(const ProcessFacts&, const ProcessFacts&) = default;
 };
 
 // Immutable after of_socket(). Thread: any.
@@ -44,15 +44,21 @@ class Peer {
   bool alive() const;
 
   // Whether it is still the process that connected: alive, same uid, executable and cgroup.
-  // kUnavailable says what changed. Asks the kernel (about ten microseconds, no disk).
+  // kUnavailable says what changed. Asks the kernel (a few microseconds, no disk).
   expected<void> check() const;
 
  private:
-  Peer() = default;
+  Peer(pid_t pid, Fd pidfd) : pid_(pid), pidfd_(std::move(pidfd)), directory_(pid) {}
+  expected<void> look();
+  // Which of the facts is no longer so; empty if all are.
+  expected<std::string_view> changed() const;
 
-  pid_t pid_ = 0;
-  Fd pidfd_;
+  const pid_t pid_;
+  const Fd pidfd_;
+  const ProcDirectory directory_;
   ProcessFacts facts_;
+  // Kept open where cgroup_id does not stand for all of facts_.cgroup.
+  std::optional<CgroupFile> cgroup_file_;
 };
 
 }  // namespace nodepilot

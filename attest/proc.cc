@@ -11,6 +11,7 @@
 #include <charconv>
 #include <limits>
 #include <optional>
+#include <span>
 
 namespace nodepilot {
 namespace {
@@ -82,6 +83,41 @@ expected<FileStatus> status_at(int directory, const char* name, int flags, std::
                     found.stx_nlink};
 }
 
+tl::unexpected<Error> fail_file(const char* what, const std::string& path) {
+  return fail_errno(fmt::format("{} {}", what, path), errno);
+}
+
+expected<Fd> open_file(const std::string& path) {
+  Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file) return fail_file("open", path);
+  return file;
+}
+
+// `path` is for errors.
+expected<std::size_t> read_at(const Fd& file, std::span<char> space, std::size_t offset,
+                              const std::string& path) {
+  ssize_t n = -1;
+  do {
+    n = ::pread(file.get(), space.data(), space.size(), static_cast<off_t>(offset));
+  } while (n < 0 && errno == EINTR);
+  if (n < 0) return fail_file("read", path);
+  return static_cast<std::size_t>(n);
+}
+
+expected<std::string> read_whole(const Fd& file, const std::string& path) {
+  std::string text;
+  std::array<char, 4096> part;  // NOLINT(*-member-init): the kernel fills it
+  while (true) {
+    std::size_t n = TRY(read_at(file, part, text.size(), path));
+    if (n == 0) return text;
+    text.append(part.data(), n);
+    if (text.size() > kMaxFileBytes) {
+      return fail(Code::kResourceExhausted,
+                  fmt::format("read {}: larger than {} bytes", path, kMaxFileBytes));
+    }
+  }
+}
+
 }  // namespace
 
 expected<ProcessStatus> parse_status(std::string_view text) {
@@ -121,29 +157,27 @@ expected<FileStatus> status_of_file(const Fd& file) {
   return status_at(file.get(), "", AT_EMPTY_PATH, "an open file");
 }
 
+expected<std::string> CgroupFile::read() const {
+  auto text = TRY(read_whole(file_, path_));
+  if (!text.ends_with('\n')) return fail(Code::kDataLoss, path_ + ": is cut off");
+  return text;
+}
+
+expected<bool> CgroupFile::still_reads(std::string_view text) const {
+  std::array<char, 2048> few;  // NOLINT(*-member-init): the kernel fills it
+  if (text.size() >= few.size()) return TRY(read()) == text;
+  // The kernel makes all of the text for each read and gives what fits: one byte more than is
+  // expected would show that there is more.
+  std::size_t n = TRY(read_at(file_, std::span(few).first(text.size() + 1), 0, path_));
+  return std::string_view(few.data(), n) == text;
+}
+
 ProcDirectory::ProcDirectory(pid_t pid, const char* root)
     : path_(fmt::format("{}/{}/", root, pid)) {}
 
 expected<std::string> ProcDirectory::read(const char* name) const {
   std::string path = path_ + name;
-  auto failed = [&](const char* what) {
-    return fail_errno(fmt::format("{} {}", what, path), errno);
-  };
-  Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file) return failed("open");
-  std::string text;
-  std::array<char, 4096> part;  // NOLINT(*-member-init): the kernel fills it
-  while (true) {
-    ssize_t n = ::read(file.get(), part.data(), part.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return failed("read");
-    if (n == 0) return text;
-    text.append(part.data(), static_cast<std::size_t>(n));
-    if (text.size() > kMaxFileBytes) {
-      return fail(Code::kResourceExhausted,
-                  fmt::format("read {}/{}: larger than {} bytes", path_, name, kMaxFileBytes));
-    }
-  }
+  return read_whole(TRY(open_file(path)), path);
 }
 
 expected<ProcessStatus> ProcDirectory::status() const {
@@ -158,10 +192,10 @@ expected<std::uint64_t> ProcDirectory::start_time() const {
   return ticks;
 }
 
-expected<std::string> ProcDirectory::cgroup() const {
-  auto text = TRY(read("cgroup"));
-  if (!text.ends_with('\n')) return fail(Code::kDataLoss, path_ + "cgroup: is cut off");
-  return text;
+expected<CgroupFile> ProcDirectory::cgroup_file() const {
+  std::string path = path_ + "cgroup";
+  auto file = TRY(open_file(path));
+  return CgroupFile(std::move(file), std::move(path));
 }
 
 expected<Fd> ProcDirectory::executable() const {

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "agent/base/fd.h"
@@ -49,6 +50,22 @@ struct FileStatus {
 expected<FileStatus> status_of_file(const std::string& path);
 expected<FileStatus> status_of_file(const Fd& file);
 
+// An open /proc/PID/cgroup. It stays with its process through exec and setuid, and never passes to
+// another one with that pid: once the process is gone, reading fails.
+class CgroupFile {
+ public:
+  CgroupFile() = default;
+  CgroupFile(Fd file, std::string path) : file_(std::move(file)), path_(std::move(path)) {}
+
+  expected<std::string> read() const;
+  // Whether read() would give `text` now, for half of what opening and reading it costs.
+  expected<bool> still_reads(std::string_view text) const;
+
+ private:
+  Fd file_;
+  std::string path_;
+};
+
 // /proc/PID, by its path: what was read is about one process only if a pidfd tells afterwards that
 // it still lives, or if its start time is the same before and after.
 class ProcDirectory {
@@ -57,7 +74,7 @@ class ProcDirectory {
 
   expected<ProcessStatus> status() const;
   expected<std::uint64_t> start_time() const;
-  expected<std::string> cgroup() const;
+  expected<CgroupFile> cgroup_file() const;
 
   // The running executable, opened with O_PATH; empty if we may not look at it.
   expected<Fd> executable() const;

@@ -44,13 +44,14 @@ std::string group_name(gid_t gid) { return name_of(::getgrgid_r, gid, &group::gr
 
 void add_ids(Selectors& found, const Peer& peer, const std::vector<gid_t>& groups) {
   add(found, "uid", std::to_string(peer.uid()));
-  add(found, "user", user_name(peer.uid()));
   add(found, "gid", std::to_string(peer.gid()));
+  for (gid_t gid : groups) add(found, "supplementary_gid", std::to_string(gid));
+}
+
+void add_names(Selectors& found, const Peer& peer, const std::vector<gid_t>& groups) {
+  add(found, "user", user_name(peer.uid()));
   add(found, "group", group_name(peer.gid()));
-  for (gid_t gid : groups) {
-    add(found, "supplementary_gid", std::to_string(gid));
-    add(found, "supplementary_group", group_name(gid));
-  }
+  for (gid_t gid : groups) add(found, "supplementary_group", group_name(gid));
 }
 
 // The path of an open file; empty if it is too long to be known. The kernel marks a file that lost
@@ -81,7 +82,9 @@ expected<std::string> hash_of(int exe, std::size_t max_bytes) {
 expected<Selectors> UnixAttestor::attest(const Peer& peer) const {
   ProcDirectory directory(peer.pid());
   Selectors found;
-  add_ids(found, peer, TRY(directory.status()).groups);
+  auto groups = TRY(directory.status()).groups;
+  add_ids(found, peer, groups);
+  if (options_.look_up_names) add_names(found, peer, groups);
 
   auto exe = TRY(directory.executable());
   if (!exe) return found;

@@ -14,10 +14,15 @@ class UnixAttestor : public Attestor {
     // Hashing reads the whole executable, so it is done only if some entry asks for unix:sha256.
     bool hash_executable = false;
     std::size_t max_hash_bytes = std::size_t{512} * 1024 * 1024;
+    // user, group and supplementary_group. The user database may be a server somewhere (NSS), so
+    // it is asked only if some entry needs an answer.
+    bool look_up_names = true;
   };
   explicit UnixAttestor(Options options) : options_(options) {}
 
   const char* name() const override { return "unix"; }
+  // Without hash and names it asks only the kernel.
+  bool is_quick() const override { return !options_.hash_executable && !options_.look_up_names; }
 
   // Names that have no entry in the user database are left out. If the executable may not be
   // looked at, path and sha256 are left out; one larger than the limit fails the attestor.

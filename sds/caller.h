@@ -9,7 +9,7 @@
 
 namespace nodepilot {
 
-// Thread: loop; attestors run on workers.
+// Thread: loop; attestors run on workers, unless all of them are quick.
 class CallerIdentifier {
  public:
   // Both outlive it; the attestors also outlive every job given to `workers`.
@@ -17,13 +17,14 @@ class CallerIdentifier {
   virtual ~CallerIdentifier() = default;
 
   // `done` runs on the loop with what attest() found. Nothing is cancelled: `done` must cope with
-  // a call that is over.
+  // a call that is over. It runs before this returns if all attestors are quick.
   virtual void identify(std::shared_ptr<const Peer> peer,
                         std::function<void(expected<Selectors>)> done);
 
  private:
   Workers& workers_;
   const Attestors attestors_;
+  const bool quick_;
 };
 
 }  // namespace nodepilot

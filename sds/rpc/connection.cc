@@ -17,6 +17,8 @@ using asio::posix::stream_descriptor;
 
 // One write's worth: enough to be rare, little enough that newest-wins still means something.
 constexpr std::size_t kOutputBytes = std::size_t{64} * 1024;
+// News for thousands are sent to a few at a time, and the loop gets round to all else in between.
+constexpr std::size_t kTurnsAtOnce = 32;
 // While the client takes no bytes, no more of its frames are read than may queue so many answers.
 constexpr std::size_t kWaitingFrames = 256;
 
@@ -80,6 +82,7 @@ auto Connection::later(Step step) {
 
 void Connection::settle() {
   drop_finished();
+  peer_checked_ = false;  // much may have been done for it in this turn, attestation too
   if (fate_ != Fate::kDead) flush();
   if (draining_ && streams_.empty() && fate_ == Fate::kServing && !gone_away_) {
     gone_away_ = true;
@@ -97,7 +100,24 @@ void Connection::settle() {
 void Connection::kick() {
   if (busy_ || kicked_ || fate_ == Fate::kClosed) return;
   kicked_ = true;
-  asio::post(context_->loop.io(), later([](Connection& self) { self.kicked_ = false; }));
+  context_->kicked.push_back(weak_from_this());
+  if (context_->kicked.size() > 1) return;
+  turn_kicked_later(context_);
+}
+
+void Connection::turn_kicked_later(const std::shared_ptr<ServerContext>& context) {
+  asio::post(context->loop.io(), [weak = std::weak_ptr(context)] {
+    if (auto alive = weak.lock()) turn_kicked(alive);
+  });
+}
+
+void Connection::turn_kicked(const std::shared_ptr<ServerContext>& context) {
+  auto& kicked = context->kicked;
+  for (std::size_t left = std::min(kicked.size(), kTurnsAtOnce); left > 0; --left) {
+    if (auto self = kicked.front().lock()) self->turn([&] { self->kicked_ = false; });
+    kicked.pop_front();  // only now: until it is empty no other kick posts
+  }
+  if (!kicked.empty()) turn_kicked_later(context);
 }
 
 void Connection::abandon(std::string reason) {
@@ -290,7 +310,11 @@ void Connection::write_output() {
     if (*sent == 0) return;
     progress_ = now_;
     auto finished = output_.consume(*sent);
-    sent_.insert(sent_.end(), finished.begin(), finished.end());
+    if (sent_.empty()) {
+      sent_ = std::move(finished);
+    } else {
+      sent_.insert(sent_.end(), finished.begin(), finished.end());
+    }
   }
 }
 

@@ -52,7 +52,8 @@ class Connection : public std::enable_shared_from_this<Connection>, private Http
   void finished(std::int32_t stream);
   // The client had us do a call's worth of work: counts against its rate.
   void charge() { requests_.borrow(now_); }
-  // Whether the peer is still who it was; abandons the connection if not. Looks once a turn.
+  // Whether the peer is still who it was; abandons the connection if not. Looks
+  // once for what comes in during a turn, and once for what goes out.
   bool same_peer();
   std::unique_ptr<boost::asio::steady_timer> make_deadline(std::int32_t stream,
                                                            std::chrono::nanoseconds timeout);
@@ -86,6 +87,8 @@ class Connection : public std::enable_shared_from_this<Connection>, private Http
   template <class Step>
   auto later(Step step);
   void settle();
+  static void turn_kicked_later(const std::shared_ptr<ServerContext>& context);
+  static void turn_kicked(const std::shared_ptr<ServerContext>& context);
 
   void begin_call(std::int32_t stream, RequestHead& head);
   Stream* find(std::int32_t stream);
@@ -136,7 +139,7 @@ class Connection : public std::enable_shared_from_this<Connection>, private Http
   bool kicked_ = false;
   bool reading_ = false;
   bool writing_ = false;
-  bool peer_checked_ = false;   // in this turn
+  bool peer_checked_ = false;   // in this step or settling
   bool greeted_ = false;        // preface and SETTINGS have come
   bool half_received_ = false;  // a frame or a message has begun and not ended
   bool draining_ = false;

@@ -3,8 +3,15 @@
 #include <algorithm>
 
 namespace nodepilot {
+namespace {
+
+// A message: the header of its frame, and what is in it.
+constexpr std::size_t kUsualSegments = 2;
+
+}  // namespace
 
 void OutputQueue::append(std::string_view bytes) {
+  if (segments_.empty()) segments_.reserve(kUsualSegments);
   if (segments_.empty() || segments_.back().shared) segments_.emplace_back();
   segments_.back().copied.append(bytes);
   segments_.back().length += bytes.size();

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <array>
+#include <deque>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -35,6 +37,7 @@ struct ServerContext {
   Admission admission;
   IncidentLog incidents;
   std::function<void(Connection&)> on_closed;
+  std::deque<std::weak_ptr<Connection>> kicked;  // in the order of their kicks
   // What was read last, on its way into a session: one buffer for all, since only one reads.
   std::array<char, std::size_t{16} * 1024> input{};
 };

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <future>
+#include <thread>
 
 #include "test/attest/client_process.h"
 
@@ -16,12 +17,16 @@ class FakeAttestor : public Attestor {
  public:
   explicit FakeAttestor(std::function<expected<Selectors>()> answer) : answer_(std::move(answer)) {}
   explicit FakeAttestor(const Selectors& found) : answer_([found] { return found; }) {}
+  FakeAttestor(std::function<expected<Selectors>()> answer, bool is_quick)
+      : answer_(std::move(answer)), is_quick_(is_quick) {}
 
   const char* name() const override { return "fake"; }
+  bool is_quick() const override { return is_quick_; }
   expected<Selectors> attest(const Peer&) const override { return answer_(); }
 
  private:
   std::function<expected<Selectors>()> answer_;
+  bool is_quick_ = false;
 };
 
 expected<Selectors> broken() { return fail(Code::kDeadlineExceeded, "kubelet: no answer"); }
@@ -126,4 +131,27 @@ TEST_CASE("attestors do not wait for one another") {
   });
 
   CHECK(attest(*rig.peer, {&first, &second}) == Selectors{kUid, kPod});
+}
+
+TEST_CASE("quick attestors are asked by the calling thread, whatever stands before them") {
+  Rig rig;
+  FakeAttestor slow({kPod});
+  std::thread::id asked_by;
+  auto answer = [&]() -> expected<Selectors> {
+    asked_by = std::this_thread::get_id();
+    return Selectors{kUid};
+  };
+  FakeAttestor quick(answer, /*is_quick=*/true);
+
+  CHECK(attest(*rig.peer, {&slow, &quick}) == Selectors{kUid, kPod});
+
+  CHECK(asked_by == std::this_thread::get_id());
+}
+
+TEST_CASE("one attestor that may wait makes all of them slow") {
+  FakeAttestor quick([] { return Selectors(); }, /*is_quick=*/true);
+  FakeAttestor slow{Selectors()};
+
+  CHECK(all_quick({&quick, &quick}));
+  CHECK_FALSE(all_quick({&quick, &slow}));
 }

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "test/attest/client_process.h"
 #include "test/support/temporary_directory.h"
 
 using namespace nodepilot;
@@ -24,6 +25,10 @@ const std::string kGroups = "Groups:\t4 24 27 \n";
 // /proc/PID/stat of a process that calls itself `name`, started at tick 8675309.
 std::string stat_with(const std::string& name) {
   return "42 (" + name + ") S 1 42 42 0 -1 4194304 5 0 0 0 1 2 3 4 20 0 1 0 8675309 99 9\n";
+}
+
+expected<std::string> cgroup_of(const ProcDirectory& directory) {
+  return TRY(directory.cgroup_file()).read();
 }
 
 }  // namespace
@@ -127,7 +132,7 @@ TEST_CASE("our own process directory can be read") {
   CHECK(status->uid == ::geteuid());
   CHECK(status->gid == ::getegid());
   CHECK(self.start_time().value_or(0) > 0);
-  CHECK(self.cgroup().value_or("").ends_with('\n'));
+  CHECK(cgroup_of(self).value_or("").ends_with('\n'));
 }
 
 TEST_CASE("the executable is the file that stat knows") {
@@ -173,13 +178,12 @@ TEST_CASE("files of a process are read whole, but only up to a bound") {
   root.write("9/cgroup", "0::/a");
   root.write("10/cgroup", "");
 
-  auto cgroup_of = [&](pid_t pid) { return ProcDirectory(pid, root.path().c_str()).cgroup(); };
+  auto cgroup_in = [&](pid_t pid) { return cgroup_of(ProcDirectory(pid, root.path().c_str())); };
 
-  CHECK(cgroup_of(7).value_or("").size() == 100'005);
-  CHECK(cgroup_of(8).error().code == Code::kResourceExhausted);
-  CHECK(cgroup_of(9).error().message.ends_with("/9/cgroup: is cut off"));
-  CHECK_FALSE(cgroup_of(10));
-  CHECK_FALSE(cgroup_of(7)->empty());
+  CHECK(cgroup_in(7).value_or("").size() == 100'005);
+  CHECK(cgroup_in(8).error().code == Code::kResourceExhausted);
+  CHECK(cgroup_in(9).error().message.ends_with("/9/cgroup: is cut off"));
+  CHECK_FALSE(cgroup_in(10));
 }
 
 TEST_CASE("the error of a bad file names the file") {
@@ -191,5 +195,55 @@ TEST_CASE("the error of a bad file names the file") {
 
   CHECK(directory.status().error().message.ends_with("/7/status: has no line Uid:"));
   CHECK(directory.start_time().error().message.ends_with("/7/stat: has no process name"));
-  CHECK(directory.cgroup().error().code == Code::kNotFound);
+  CHECK(directory.cgroup_file().error().code == Code::kNotFound);
+}
+
+TEST_CASE("an open cgroup file tells each change of its text") {
+  for (std::size_t length : {1, 100, 2'000, 2'030, 2'044, 2'100, 50'000}) {
+    CAPTURE(length);
+    TemporaryDirectory root;
+    std::string text = "1:cpu:/\n0::/" + std::string(length, 'a') + "\n";
+    root.write("7/cgroup", text);
+    auto file = ProcDirectory(7, root.path().c_str()).cgroup_file();
+    REQUIRE(file);
+    auto still_reads = [&](const std::string& now) {
+      root.write("7/cgroup", now);
+      return file->still_reads(text);
+    };
+
+    CHECK(file->read() == text);
+    CHECK(still_reads(text) == true);
+    CHECK(still_reads(text + "2:pids:/\n") == false);
+    CHECK(still_reads("2" + text.substr(1)) == false);
+    CHECK(still_reads(text.substr(0, text.size() - 2) + "b\n") == false);
+    CHECK(still_reads("0::/\n") == false);
+    CHECK(still_reads(text) == true);
+    CHECK(file->read() == text);
+  }
+}
+
+TEST_CASE("an open cgroup file stays with its process through exec") {
+  ClientProcess client;
+  auto file = ProcDirectory(client.pid()).cgroup_file();
+  REQUIRE(file);
+  auto text = file->read();
+  REQUIRE(text);
+
+  client.exec("/bin/cat");
+
+  CHECK(file->still_reads(*text) == true);
+}
+
+TEST_CASE("an open cgroup file tells nothing once its process is gone") {
+  ClientProcess client;
+  auto file = ProcDirectory(client.pid()).cgroup_file();
+  REQUIRE(file);
+  auto text = file->read();
+  REQUIRE(text);
+
+  client.exit();
+  client.reap();
+
+  CHECK_FALSE(file->still_reads(*text));
+  CHECK_FALSE(file->read());
 }

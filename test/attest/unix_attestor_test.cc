@@ -81,6 +81,28 @@ TEST_CASE("a caller has its user and group, by number and by name") {
   CHECK(values(*found, "group") == (own_group != nullptr ? Values{own_group->gr_name} : Values{}));
 }
 
+TEST_CASE("names are looked up only when asked, the numbers are there always") {
+  Ourselves self;
+
+  auto named = UnixAttestor({}).attest(*self.peer);
+  auto plain = UnixAttestor({.look_up_names = false}).attest(*self.peer);
+
+  REQUIRE(named);
+  REQUIRE(plain);
+  std::erase_if(*named, [](const Selector& s) {
+    return s.value.starts_with("user:") || s.value.starts_with("group:") ||
+           s.value.starts_with("supplementary_group:");
+  });
+  CHECK(*plain == *named);
+}
+
+TEST_CASE("the attestor is quick if it reads no executable and asks no user database") {
+  CHECK(UnixAttestor({.look_up_names = false}).is_quick());
+
+  CHECK_FALSE(UnixAttestor({}).is_quick());
+  CHECK_FALSE(UnixAttestor({.hash_executable = true, .look_up_names = false}).is_quick());
+}
+
 TEST_CASE("supplementary groups are told apart from the group of the process") {
   Ourselves self;
   std::vector<gid_t> groups(static_cast<std::size_t>(::getgroups(0, nullptr)));

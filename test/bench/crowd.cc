@@ -3,10 +3,12 @@
 #include <sys/epoll.h>
 
 #include <array>
+#include <thread>
 
 namespace nodepilot {
 
-Crowd::Crowd() : poll_(::epoll_create1(EPOLL_CLOEXEC)) {}
+Crowd::Crowd(std::chrono::microseconds pause)
+    : pause_(pause), poll_(::epoll_create1(EPOLL_CLOEXEC)) {}
 
 LoadClient& Crowd::add(std::unique_ptr<LoadClient> client) {
   epoll_event event{};
@@ -24,7 +26,9 @@ bool Crowd::run(Clock::time_point deadline, const std::function<bool()>& done,
   std::array<epoll_event, 256> ready{};
   while (!done()) {
     if (Clock::now() > deadline) return false;
-    int n = ::epoll_wait(poll_.get(), ready.data(), static_cast<int>(ready.size()), 100);
+    int n = ::epoll_wait(poll_.get(), ready.data(), static_cast<int>(ready.size()),
+                         pause_.count() > 0 ? 0 : 100);
+    if (n == 0 && pause_.count() > 0) std::this_thread::sleep_for(pause_);
     for (int i = 0; i < n; ++i) {
       auto& client = *static_cast<LoadClient*>(ready[static_cast<std::size_t>(i)].data.ptr);
       bool connected = client.pump();

@@ -14,7 +14,9 @@ class Crowd {
  public:
   using Clock = std::chrono::steady_clock;
 
-  Crowd();
+  // Looks at its sockets as soon as one has something, or, if `pause` is given, so long after it
+  // last found all of them empty: then a server need not wake it for each message.
+  explicit Crowd(std::chrono::microseconds pause = {});
 
   LoadClient& add(std::unique_ptr<LoadClient> client);
   const std::vector<std::unique_ptr<LoadClient>>& clients() const { return clients_; }
@@ -28,6 +30,7 @@ class Crowd {
            const std::function<void(LoadClient&, bool connected)>& pumped);
 
  private:
+  const std::chrono::microseconds pause_;
   Fd poll_;
   std::vector<std::unique_ptr<LoadClient>> clients_;
 };

@@ -65,7 +65,8 @@ nlohmann::json by_status(const Crowd& crowd) {
 
 Load::Load(LoadOptions options)
     : options_(std::move(options)),
-      server_(options_.server != 0 ? options_.server : listener_of(options_.socket)) {}
+      server_(options_.server != 0 ? options_.server : listener_of(options_.socket)),
+      crowd_(options_.pause) {}
 
 std::unique_ptr<LoadClient> Load::connect() const {
   auto client = LoadClient::connect(options_.socket);
@@ -159,6 +160,7 @@ nlohmann::json Load::push() {
   std::size_t behind = crowd_.size();
   for (const auto& client : crowd_.clients()) client->mark = client->messages();
   auto cpu = server_.cpu();
+  auto own_cpu = own_.cpu();
   auto begun = Clock::now();
   cause_event();
   Clock::time_point first{};
@@ -173,7 +175,8 @@ nlohmann::json Load::push() {
   auto last = Clock::now();
   return {{"to_first_ms", kMilliseconds(first - begun)},
           {"to_last_ms", kMilliseconds(last - begun)},
-          {"server_cpu_us_per_stream", each(kMicroseconds(server_.cpu() - cpu), crowd_.size())}};
+          {"server_cpu_us_per_stream", each(kMicroseconds(server_.cpu() - cpu), crowd_.size())},
+          {"client_cpu_us_per_stream", each(kMicroseconds(own_.cpu() - own_cpu), crowd_.size())}};
 }
 
 void Load::cause_event() {

@@ -2,6 +2,8 @@
 // program with a message on stderr.
 #pragma once
 
+#include <unistd.h>
+
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -19,6 +21,7 @@ struct LoadOptions {
   std::string event;                  // command for pushes()
   std::string admin;                  // or: the admin socket of a nodepilot, asked to rotate
   std::chrono::seconds patience{60};  // for any answer
+  std::chrono::microseconds pause{};  // of the crowd of streams
   pid_t server = 0;                   // 0: whoever made the socket
 };
 
@@ -49,6 +52,7 @@ class Load {
 
   const LoadOptions options_;
   const ServerProcess server_;
+  const ServerProcess own_{::getpid()};
   const Request rotate_ = rotate_all();
   std::unique_ptr<LoadClient> admin_;
   Crowd crowd_;

@@ -16,6 +16,7 @@ int main(int argc, char** argv) {
   std::size_t calls = 0;
   std::size_t streams = 5000;
   std::size_t pushes = 5;
+  std::size_t pause = 0;
   bool storm = false;
 
   CLI::App app("Measures an agent that serves the SPIFFE Workload API or SDS on a Unix socket.");
@@ -39,6 +40,10 @@ int main(int argc, char** argv) {
                  "the same by a nodepilot's admin socket: no command has to start first")
       ->excludes(event);
   count("--events", pushes, "how often");
+  count(
+      "--pause", pause,
+      "microseconds between two looks at the streams' sockets; 0: as soon as one has something, so "
+      "that the agent's CPU includes waking this program for each message");
   app.add_flag("--storm", storm, "at the end, all streams go away and come back at once");
   app.add_option("--server", options.server, "pid to measure; by default who made the socket");
   CLI11_PARSE(app, argc, argv);
@@ -48,6 +53,7 @@ int main(int argc, char** argv) {
   files.rlim_cur = files.rlim_max;
   ::setrlimit(RLIMIT_NOFILE, &files);
 
+  options.pause = std::chrono::microseconds(pause);
   options.stream = *svid_stream(api);
   options.call = *single_call(call);
   bool has_event = !options.event.empty() || !options.admin.empty();

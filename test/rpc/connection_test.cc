@@ -77,6 +77,20 @@ TEST_CASE("a stream gets every push while it keeps up") {
   CHECK(rig.sent == 3);
 }
 
+TEST_CASE("news for many connections leave the loop room for other things") {
+  ServerRig rig;
+  for (int i = 0; i < 100; ++i) rig.connect().call("/test.T/Watch", "");
+  REQUIRE(rig.until([&] { return rig.watchers() == 100; }));
+  int sent_before = -1;
+
+  rig.push("news");
+  rig.loop().post([&] { sent_before = rig.sent; });
+
+  CHECK(rig.until([&] { return rig.sent == 100; }));
+  CHECK(sent_before > 0);
+  CHECK(sent_before < 100);
+}
+
 TEST_CASE("messages and replies of a bidirectional call alternate") {
   ServerRig rig;
   auto& client = rig.connect();

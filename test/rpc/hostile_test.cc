@@ -5,7 +5,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <csignal>
+#include <optional>
+#include <thread>
 
 #include "test/rpc/server_rig.h"
 
@@ -372,45 +375,90 @@ TEST_CASE("a connection ends with the process that made it, though its child kee
   for (int fd : {parent_lives[0], child_lives[0], child_lives[1]}) ::close(fd);
 }
 
-TEST_CASE("a key does not go to a process that has become another program") {
-  ServerRig rig;
-  rig.start();
-  int until_exec[2];
-  REQUIRE(::pipe2(until_exec, O_CLOEXEC) == 0);
+// A process that calls a method and becomes another program when it is told to.
+class Changeling {
+ public:
+  Changeling(const std::filesystem::path& server, std::string_view method) {
+    REQUIRE(::pipe2(until_exec_.data(), O_CLOEXEC) == 0);
+    child_ = ::fork();
+    if (child_ == 0) be_client(server, method);
+  }
+  Changeling(const Changeling&) = delete;
+  Changeling& operator=(const Changeling&) = delete;
+  ~Changeling() {
+    ::kill(child_, SIGKILL);
+    ::waitpid(child_, nullptr, 0);
+    for (int fd : until_exec_) ::close(fd);
+  }
 
-  pid_t child = ::fork();
-  if (child == 0) {
-    UnixClient client(rig.path());
+  void exec() const { CHECK(::write(until_exec_[1], "x", 1) == 1); }
+  bool is_another() const {
+    std::error_code ignored;
+    auto program =
+        std::filesystem::read_symlink("/proc/" + std::to_string(child_) + "/exe", ignored);
+    return program != std::filesystem::read_symlink("/proc/self/exe");
+  }
+
+ private:
+  [[noreturn]] void be_client(const std::filesystem::path& server, std::string_view method) const {
+    UnixClient client(server);
     ::fcntl(client.fd(), F_SETFD, 0);  // the other program gets the socket
-    client.write(greeting() + frame(kHeaders, kEndHeaders, 1, call_headers("/test.T/Watch")) +
+    client.write(greeting() + frame(kHeaders, kEndHeaders, 1, call_headers(method)) +
                  frame(kData, kEndStream, 1, framed("")));
     client.pump();
     // Lives until it is served and the test ends it.
     char byte = 0;
-    [[maybe_unused]] ssize_t n = ::read(until_exec[0], &byte, 1);
+    [[maybe_unused]] ssize_t n = ::read(until_exec_[0], &byte, 1);
     ::execl("/bin/sleep", "sleep", "10", nullptr);
     ::_exit(1);
   }
+
+  std::array<int, 2> until_exec_{};
+  pid_t child_ = 0;
+};
+
+TEST_CASE("a key does not go to a process that has become another program") {
+  ServerRig rig;
+  rig.start();
+  Changeling client(rig.path(), "/test.T/Watch");
   REQUIRE(rig.until([&] { return rig.watchers() == 1; }));
   rig.push("no secret");
   CHECK(rig.until([&] { return rig.sent == 1; }));
-  CHECK(::write(until_exec[1], "x", 1) == 1);
-  ::close(until_exec[1]);
-  auto is_sleep = [&] {
-    std::error_code ignored;
-    auto program =
-        std::filesystem::read_symlink("/proc/" + std::to_string(child) + "/exe", ignored);
-    return program != std::filesystem::read_symlink("/proc/self/exe");
-  };
-  CHECK(rig.until(is_sleep));
+  client.exec();
+  CHECK(rig.until([&] { return client.is_another(); }));
 
   rig.push("the key", true);
 
   CHECK(rig.until([&] { return rig.listener().connections() == 0; }));
   CHECK(rig.sent == 1);
-  ::kill(child, SIGKILL);
-  ::waitpid(child, nullptr, 0);
-  ::close(until_exec[0]);
+}
+
+TEST_CASE("a key does not go to a process that became another program while its call was handled") {
+  ServerRig rig;
+  std::optional<Changeling> client;
+  bool called = false;
+  bool sent = false;
+  rig.add({"/test.T/Slow", Method::Requests::kOne, 16384, [&](Call& call) {
+             auto handler = std::make_unique<FunctionHandler>();
+             handler->message = [&](std::string_view) {
+               called = true;
+               client->exec();
+               auto deadline = std::chrono::steady_clock::now() + 10s;
+               while (!client->is_another() && std::chrono::steady_clock::now() < deadline) {
+                 std::this_thread::yield();
+               }
+               call.send(make_reply("the key", true));
+             };
+             handler->sent = [&] { sent = true; };
+             return handler;
+           }});
+  rig.start();
+
+  client.emplace(rig.path(), "/test.T/Slow");
+
+  CHECK(rig.until([&] { return called && rig.listener().connections() == 0; }));
+  CHECK(client->is_another());
+  CHECK_FALSE(sent);
 }
 
 TEST_CASE("a key goes to the process that connected") {
