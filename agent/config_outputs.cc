@@ -67,12 +67,6 @@ expected<std::string> parse_account(std::string_view text) {
   return refuse("must be a name or a number, got " + shown(text));
 }
 
-expected<bool> parse_switch(std::string_view text) {
-  if (text == "true") return true;
-  if (text == "false") return false;
-  return refuse("must be true or false, got " + shown(text));
-}
-
 expected<int> parse_signal(std::string_view text) {
   for (int signal : kSignals) {
     if (text == signal_name(signal)) return signal;

@@ -140,7 +140,6 @@ class Rotator : public Demand {
   std::set<std::string> unreached_;     // entries whose last try did not reach the CA
   std::set<std::string> leaving_root_;  // entries whose way off an old root is planned
   std::vector<Certificate> signers_;    // roots that leaves have moved to
-  Time latest_;                         // the latest that the clock has told
   std::set<std::string> ending_;        // entries whose end was warned of
   Time latest_;                         // the latest that the clock has told
   std::optional<Time> last_issue_;

@@ -31,7 +31,7 @@ struct SpiffeServer {
 using ServerIdentity = std::variant<WebServer, SpiffeServer>;
 
 // What we show to a server that asks for a certificate.
-struct ClientCertificate {
+struct ClientIdentity {
   std::vector<Certificate> chain;  // leaf first
   PrivateKey key;
 };
@@ -51,7 +51,7 @@ struct HttpsRequest {
   std::vector<HttpsHeader> headers{};  // besides Host, User-Agent, Accept and Connection
   SecretBytes body{};                  // sent with its length; none with kGet
   ServerIdentity server;
-  std::optional<ClientCertificate> client{};
+  std::optional<ClientIdentity> client{};
   Time now;                                     // when certificates must be valid
   Duration timeout = std::chrono::seconds(15);  // for all of it, name resolution included
   std::size_t max_body_bytes = std::size_t{1024} * 1024;

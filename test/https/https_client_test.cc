@@ -257,7 +257,7 @@ TEST_CASE("a server that asks for a certificate is shown ours") {
   HttpsRequest request = rig.request(server.url("127.0.0.1"));
 
   auto without = https_send(request);
-  request.client = ClientCertificate{{clients.leaf(key, "spiffe://b.org/client")}, key};
+  request.client = ClientIdentity{{clients.leaf(key, "spiffe://b.org/client")}, key};
   auto with = https_send(request);
   request.client->key = PrivateKey::generate().value();
   auto with_another_key = https_send(request);

@@ -43,7 +43,7 @@ expected<std::vector<Certificate>> read_certificates(const fs::path& file) {
   return certificates;
 }
 
-expected<ClientCertificate> read_client_certificate(const VaultCertificate& files) {
+expected<ClientIdentity> read_client_certificate(const VaultCertificate& files) {
   auto chain = TRY(read_certificates(files.certificate_file));
   auto real = real_path(files.key_file);
   if (!real) return unusable(real.error());
@@ -51,7 +51,7 @@ expected<ClientCertificate> read_client_certificate(const VaultCertificate& file
   if (!pem) return unusable(pem.error());
   auto key = PrivateKey::parse_pem(*pem);
   if (!key) return unusable(files.key_file, key.error());
-  return ClientCertificate{std::move(chain), *std::move(key)};
+  return ClientIdentity{std::move(chain), *std::move(key)};
 }
 
 expected<SecretBytes> read_secret_word(const fs::path& file) {

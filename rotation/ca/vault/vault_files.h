@@ -13,7 +13,7 @@ namespace nodepilot {
 
 expected<std::vector<Certificate>> read_certificates(const std::filesystem::path& file);
 
-expected<ClientCertificate> read_client_certificate(const VaultCertificate& files);
+expected<ClientIdentity> read_client_certificate(const VaultCertificate& files);
 
 // A token or secret ID, without the white space around it. The file must be ours or root's, and
 // nobody else's to read.
