@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 #include <sys/socket.h>
 
+#include <atomic>
 #include <future>
 #include <thread>
 
@@ -126,7 +127,7 @@ TEST_CASE("a call carries the token, the cluster and the configured headers") {
 
 TEST_CASE("calls share a connection until one fails or the trust changes") {
   Rig rig;
-  bool refuse = false;
+  std::atomic<bool> refuse = false;
   auto server =
       rig.serve([&](const IstioRequest&, grpc::ServerContext&, IstioResponse&) -> grpc::Status {
         return refuse ? grpc::Status(grpc::StatusCode::INTERNAL, "not ready") : grpc::Status::OK;
