@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 #include <sys/socket.h>
 
+#include <atomic>
 #include <future>
 #include <thread>
 
@@ -18,6 +19,7 @@ namespace {
 using namespace std::chrono_literals;
 using test::IstioRequest;
 using test::IstioResponse;
+using test::Recipe;
 using test::refuses_with;
 using test::ScriptedIstiod;
 using test::secret;
@@ -55,7 +57,7 @@ class TcpPort {
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     socklen_t length = sizeof address;
     auto* generic = reinterpret_cast<sockaddr*>(&address);
-    ::bind(socket_.get(), generic, length);
+    (void)::bind(socket_.get(), generic, length);
     ::getsockname(socket_.get(), generic, &length);
     port_ = ntohs(address.sin_port);
   }
@@ -125,7 +127,7 @@ TEST_CASE("a call carries the token, the cluster and the configured headers") {
 
 TEST_CASE("calls share a connection until one fails or the trust changes") {
   Rig rig;
-  bool refuse = false;
+  std::atomic<bool> refuse = false;
   auto server =
       rig.serve([&](const IstioRequest&, grpc::ServerContext&, IstioResponse&) -> grpc::Status {
         return refuse ? grpc::Status(grpc::StatusCode::INTERNAL, "not ready") : grpc::Status::OK;
@@ -173,16 +175,19 @@ TEST_CASE("without a server name the address itself must be proven") {
   CHECK(rig.failure(options).code == Code::kUnavailable);
   CHECK(server->calls().empty());
 
-  auto local = std::make_unique<ScriptedIstiod>(
-      test::server_certificate(rig.ca, rig.key, "localhost"), rig.key, says("pem"));
-  options.addresses = {"localhost" + local->address().substr(local->address().find(':'))};
+  Certificate by_address = rig.ca.leaf(rig.key, "spiffe://example.org/istiod", [](Recipe& recipe) {
+    recipe.sans.push_back({GEN_IPADD, std::string("\x7f\0\0\1", 4)});
+    recipe.validity = test::today();
+  });
+  ScriptedIstiod proven(by_address, rig.key, says("pem"));
+  options.addresses = {proven.address()};
   IstiodClient client(options);
   CHECK(rig.ask(client));
 }
 
 TEST_CASE("a server certificate that has ended is refused") {
   Rig rig;
-  Certificate ended = rig.ca.leaf(rig.key, "spiffe://example.org/istiod", [](test::Recipe& recipe) {
+  Certificate ended = rig.ca.leaf(rig.key, "spiffe://example.org/istiod", [](Recipe& recipe) {
     recipe.sans.push_back({GEN_DNS, test::kServerName});
     recipe.validity = {test::today().not_before, test::today().not_before + 1min};
   });
@@ -242,7 +247,7 @@ TEST_CASE("a client certificate is shown if there is one") {
   Rig rig;
   PrivateKey own = PrivateKey::generate().value();
   Certificate shown = rig.ca.leaf(own, "spiffe://example.org/ns/a/sa/self",
-                                  [](test::Recipe& recipe) { recipe.validity = test::today(); });
+                                  [](Recipe& recipe) { recipe.validity = test::today(); });
   ScriptedIstiod server(test::server_certificate(rig.ca, rig.key), rig.key, says("pem"),
                         &rig.ca.certificate);
   IstiodClient client(rig.options({server.address()}));
