@@ -2,8 +2,8 @@
 // Reads no clock. Thread: loop.
 #pragma once
 
-#include "sds/rpc/limits.h"
 #include "agent/base/token_bucket.h"
+#include "sds/rpc/limits.h"
 
 namespace nodepilot {
 
