@@ -1,9 +1,11 @@
 """The real daemon with an istiod as its CA."""
+import os
 import time
 
 import pytest
 
-from kit.agent import identity
+from kit import sealed
+from kit.agent import identity, spiffe_id
 from kit.istiod import FakeIstiod
 from kit.process import wait_until
 
@@ -26,10 +28,14 @@ def token(folder):
 
 
 @pytest.fixture
-def agent(make_agent, istiod, token, own_uid):
+def section(istiod, token):
+    return {"addresses": [istiod.address], "token_file": str(token), "root_file": str(istiod.root_file),
+            "server_name": "istiod.istio-system.svc", "ask_as": "node_agent"}
+
+
+@pytest.fixture
+def agent(make_agent, section, own_uid):
     """Running; two identities for this process."""
-    section = {"addresses": [istiod.address], "token_file": str(token), "root_file": str(istiod.root_file),
-               "server_name": "istiod.istio-system.svc", "ask_as": "node_agent"}
     return make_agent([identity(WEB, own_uid), identity(DB, own_uid)], ca={"istiod": section}).start()
 
 
@@ -98,3 +104,47 @@ def test_the_token_is_in_no_log_and_no_answer(agent, istiod):
 
     assert "UNAUTHENTICATED" in told
     assert "first.token" not in told
+
+
+def test_a_workload_is_asked_for_with_its_own_token(make_agent, section, istiod, token, own_uid):
+    token.write_text("workload.token\n")
+    istiod.trust_workload("workload.token", spiffe_id(WEB))
+
+    agent = make_agent([identity(WEB, own_uid)], ca={"istiod": {**section, "ask_as": "workload"}}).start()
+
+    assert WEB in fetch(agent)
+    assert istiod.has_seen("workload.token")
+    assert not istiod.has_seen("first.token")
+
+
+def test_a_workload_that_shows_no_token_gets_nothing_and_the_cause_is_told(make_agent, section, istiod, own_uid):
+    missing = {**section, "ask_as": "workload", "token_file": "/nonexistent/token"}
+    agent = make_agent([identity(WEB, own_uid)], ca={"istiod": missing}).start()
+
+    denied = agent.command("fetch", "x509", "--timeout", "5s")
+
+    assert denied.returncode != 0
+    assert "/nonexistent/token" in agent.json("status")["ca"]["last_error"]
+    assert istiod.counts()["calls"] == 0
+
+
+def test_after_kill_9_sealed_state_is_served_at_once_with_the_ca_down(make_agent, section, istiod, folder, own_uid):
+    key = folder / "state.key"
+    key.write_bytes(os.urandom(32))
+    key.chmod(0o600)
+    agent = make_agent([identity(WEB, own_uid), identity(DB, own_uid)], ca={"istiod": section},
+                       state={"sealed": {"key_file": str(key)}}).start()
+    fetch(agent)
+    held = agent.serials()
+    wait_until("the state on the disk", lambda: held == {
+        one.spiffe_id: one.serial for one in sealed.read_all(agent.state / "sealed", key.read_bytes()).values()})
+    agent.kill()
+    istiod.fault("down")
+
+    agent.start()
+
+    fetched = fetch(agent)
+    assert WEB in fetched and DB in fetched
+    assert agent.serials() == held
+    istiod.recover()
+    assert all(not r["error"] for r in agent.rotate()["rotations"])

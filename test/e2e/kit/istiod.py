@@ -33,6 +33,10 @@ class FakeIstiod:
         """Whoever has `token` is the agent of this node."""
         self._command("trust", token, NODE, "node")
 
+    def trust_workload(self, token, spiffe_id):
+        """Whoever has `token` is that workload, and speaks for nobody else."""
+        self._command("trust", token, spiffe_id)
+
     def distrust(self, token):
         self._command("distrust", token)
 
