@@ -15,10 +15,11 @@ constexpr std::size_t kMaxTried = 3;
 WorkloadTokens::WorkloadTokens(std::filesystem::path file, ProcessFiles files)
     : file_(std::move(file)), files_(std::move(files)) {}
 
-std::shared_ptr<void> WorkloadTokens::note(std::shared_ptr<const Peer> peer,
+std::shared_ptr<void> WorkloadTokens::note(const std::shared_ptr<const Peer>& peer,
                                            const std::vector<EntryPtr>& entries) {
   using Place = decltype(Callers::peers)::iterator;
   std::vector<Place> places;
+  places.reserve(entries.size());
   std::lock_guard lock(callers_->mutex);
   for (const EntryPtr& entry : entries) places.push_back(callers_->peers.emplace(entry->id, peer));
   return {nullptr, [callers = callers_, places = std::move(places)](void*) {

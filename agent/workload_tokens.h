@@ -22,7 +22,7 @@ class WorkloadTokens : public TokenSource {
   explicit WorkloadTokens(std::filesystem::path file, ProcessFiles files = ProcessFiles());
 
   // `peer` is entitled to `entries` until the handle is destroyed.
-  std::shared_ptr<void> note(std::shared_ptr<const Peer> peer,
+  std::shared_ptr<void> note(const std::shared_ptr<const Peer>& peer,
                              const std::vector<EntryPtr>& entries);
 
   // Of the newest process of the entry that is still itself and has one. kUnavailable if no process
