@@ -23,8 +23,6 @@ constexpr Duration kForcedWithin = std::chrono::minutes(1);
 // When the CA is back, who failed meanwhile comes within this time.
 constexpr Duration kRecoverySpread = std::chrono::seconds(10);
 
-constexpr std::size_t kMaxSigners = 16;
-
 // Evenly spaced; the burst is what falls due within the alarm's own coarseness.
 std::optional<BasicTokenBucket<Time>> make_rate(std::optional<std::size_t> per_second) {
   if (!per_second) return std::nullopt;
@@ -41,6 +39,7 @@ Rotator::Rotator(Clock& clock, Workers& workers, CertificateAuthority& ca, Ident
       store_(store),
       options_(options),
       schedule_(options.policy, jitter),
+      root_change_(store),
       bundle_keeper_(clock, workers, ca, store, options.policy, options.bundle_refresh,
                      std::move(jitter), [this](const auto& orphans) { leave_root(orphans); }),
       alarm_(clock, [this] { wake(); }),
@@ -210,7 +209,7 @@ void Rotator::conclude(const EntryPtr& entry, SvidPtr before, const expected<Svi
   if (published) {
     outcome.fresh = *published;
     plan_renewal(outcome);
-    heed_signer(outcome);
+    leave_root(root_change_.left_behind(outcome.before, *outcome.fresh));
   } else {
     outcome.error = published.error();
     plan_retry(entry, published.error());
@@ -229,7 +228,7 @@ void Rotator::plan_renewal(const RotationOutcome& outcome) {
   last_issue_ = now;
   issue_error_.reset();
   unreached_.erase(outcome.entry_id);
-  leaving_root_.erase(outcome.entry_id);
+  root_change_.done(outcome.entry_id);
   ending_.erase(outcome.entry_id);
   log::info(outcome.before ? "svid rotated" : "svid issued",
             {{"spiffe_id", fresh->id().str()},
@@ -267,34 +266,15 @@ void Rotator::heed_recovery() {
   }
 }
 
-// The first leaf under a root that no leaf had: the CA signs with another one now.
-void Rotator::heed_signer(const RotationOutcome& outcome) {
-  const Certificate& root = outcome.fresh->root();
-  if (std::find(signers_.begin(), signers_.end(), root) != signers_.end()) return;
-  if (signers_.size() == kMaxSigners) signers_.erase(signers_.begin());
-  signers_.push_back(root);
-  if (!outcome.before || outcome.before->root() == root) return;
-  std::vector<std::string> others;
-  for (const EntryPtr& entry : store_.entries().all()) {
-    SvidPtr svid = store_.svid(entry->id);
-    if (svid && !(svid->root() == root)) others.push_back(entry->id);
-  }
-  leave_root(others);
-}
-
-// Each is drawn once: many draws would move all of them to the front.
 void Rotator::leave_root(const std::vector<std::string>& entry_ids) {
-  std::size_t planned = 0;
-  for (const std::string& entry_id : entry_ids) {
-    SvidPtr svid = store_.svid(entry_id);
-    if (!svid || !leaving_root_.insert(entry_id).second) continue;
-    Duration left = svid->validity().not_after - clock_.now();
+  std::vector<std::string> leaving = root_change_.set_out(entry_ids);
+  if (leaving.empty()) return;
+  for (const std::string& entry_id : leaving) {
+    Duration left = store_.svid(entry_id)->validity().not_after - clock_.now();
     schedule_.hasten(entry_id, clock_.now(), std::min(options_.root_change_spread, left / 4));
-    ++planned;
   }
-  if (planned == 0) return;
   log::info("svids leave an old root",
-            {{"svids", planned}, {"within", to_text(options_.root_change_spread)}});
+            {{"svids", leaving.size()}, {"within", to_text(options_.root_change_spread)}});
   arm();
 }
 
@@ -347,7 +327,7 @@ void Rotator::evict_unwanted() {
   for (const std::string& entry_id : over) {
     unwanted_since_.erase(entry_id);
     unreached_.erase(entry_id);
-    leaving_root_.erase(entry_id);
+    root_change_.done(entry_id);
     schedule_.forget(entry_id);
     ending_.erase(entry_id);
     store_.evict(entry_id);

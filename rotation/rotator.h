@@ -19,6 +19,7 @@
 #include "rotation/held_back.h"
 #include "rotation/identity_store.h"
 #include "rotation/issue_queue.h"
+#include "rotation/root_change.h"
 #include "rotation/rotation_schedule.h"
 
 namespace nodepilot {
@@ -104,7 +105,7 @@ class Rotator : public Demand {
   void plan_renewal(const RotationOutcome& outcome);
   void plan_retry(const EntryPtr& entry, const Error& error);
   void heed_recovery();
-  void heed_signer(const RotationOutcome& outcome);
+  // Plans that their SVIDs, which are under an old root, are issued anew.
   void leave_root(const std::vector<std::string>& entry_ids);
   // Once for each SVID, when the CA has failed until shortly before its end.
   void warn_of_end(const X509Svid& held, const Entry& entry);
@@ -126,6 +127,7 @@ class Rotator : public Demand {
   const Options options_;
 
   RotationSchedule schedule_;
+  RootChange root_change_;
   BundleKeeper bundle_keeper_;
   Alarm alarm_;
   std::shared_ptr<void> clock_watch_;  // hears of steps back
@@ -137,11 +139,9 @@ class Rotator : public Demand {
   HeldBack held_;                           // these are in flight too
   std::map<std::string, Waiters> waiters_;  // of rotate(), by entry id
   std::map<std::string, Time> unwanted_since_;
-  std::set<std::string> unreached_;     // entries whose last try did not reach the CA
-  std::set<std::string> leaving_root_;  // entries whose way off an old root is planned
-  std::vector<Certificate> signers_;    // roots that leaves have moved to
-  std::set<std::string> ending_;        // entries whose end was warned of
-  Time latest_;                         // the latest that the clock has told
+  std::set<std::string> unreached_;  // entries whose last try did not reach the CA
+  std::set<std::string> ending_;     // entries whose end was warned of
+  Time latest_;                      // the latest that the clock has told
   std::optional<Time> last_issue_;
   std::optional<Error> issue_error_;
   std::shared_ptr<Rotator*> self_;  // completions hold it weakly: they may come after our end
