@@ -269,16 +269,20 @@ UpdatePtr IdentityStore::make_update(const std::vector<EntryPtr>& entries) const
   update->bundle = bundle_;
   update->federated = federated_with(entries);
   update->settled = bundle_ != nullptr;
+  bool is_retried = false;  // one that has failed before is being issued
   for (const EntryPtr& entry : entries) {
     const Slot& slot = slots_.at(entry->id);
     if (slot.svid && is_valid(*slot.svid, now)) {
       update->svids.push_back({entry, slot.svid});
-    } else if (slot.tried && slot.failure) {
+    } else if (slot.failure) {
       if (!update->missing) update->missing = slot.failure;
+      is_retried |= !slot.tried;
     } else {
       update->settled = false;
     }
   }
+  // It may fail again, or take long: who has others need not wait for it.
+  if (is_retried && update->svids.empty()) update->settled = false;
   if (!update->settled) update->missing.reset();
   return update;
 }

@@ -28,7 +28,8 @@ struct WorkloadUpdate {
   std::vector<EntryPtr> entries;
   // In entry order, so that the default identity is stable. Only SVIDs that are valid now.
   std::vector<HeldSvid> svids;
-  // No issue of a first SVID is still under way: what is missing has failed and is being retried.
+  // Nothing is to be waited for: what is missing has failed before. But a caller who has nothing
+  // at all waits for the next try if that is under way.
   bool settled = false;
   // Why an entitled SVID is missing; set only when settled.
   std::optional<Error> missing;

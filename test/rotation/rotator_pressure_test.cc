@@ -164,6 +164,23 @@ TEST_CASE("a caller who makes the CA be asked again waits for that answer") {
   CHECK(caller->now().svids.size() == 1);
 }
 
+TEST_CASE("an identity that is tried again does not keep a caller from the others") {
+  Rig rig(2, {}, [] { return 0.99; });
+  const Selectors both{Watcher::selector(0), Watcher::selector(1)};
+  rig.ca.refuse("spiffe://td/1");
+  Watcher first(rig.store, both);
+  rig.clock.advance(minutes(1));
+  rig.clock.advance(*rig.rotator.next_renewal("e1") - rig.clock.now() + milliseconds(2100));
+  rig.workers.hold();  // the CA hangs
+
+  Watcher caller(rig.store, both);
+
+  CHECK(rig.workers.queued() == 1);
+  CHECK(caller.now().settled);
+  CHECK(caller.now().svids.size() == 1);
+  CHECK(caller.now().missing);
+}
+
 TEST_CASE("when the CA is back, everybody is renewed within a minute and within the rate") {
   Rig rig(1000, {.policy = {}, .max_rate = 50}, random_jitter());
   auto watchers = rig.watch_all(1000);
