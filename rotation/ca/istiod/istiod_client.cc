@@ -127,6 +127,7 @@ expected<IstiodClient::Response> IstiodClient::create_certificate(const Request&
     errors.push_back(std::move(reply).error());
     if (!is_of_address(errors.back().code)) break;
   }
+  if (errors.empty()) return fail(Code::kDeadlineExceeded, "no time was left to ask");
   return tl::unexpected<Error>(combined(errors));
 }
 
