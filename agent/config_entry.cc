@@ -98,20 +98,6 @@ std::vector<TrustDomain> decode_federates_with(const YamlValue& list,
   return trust_domains;
 }
 
-expected<std::chrono::seconds> parse_jwt_ttl(std::string_view text) {
-  return parse_ttl_up_to(text, kMaxJwtTtl);
-}
-
-expected<std::string> parse_hint(std::string_view text) {
-  auto is_control = [](unsigned char c) { return c < 0x20 || c == 0x7f; };
-  if (std::any_of(text.begin(), text.end(), is_control)) {
-    return refuse("must not hold control characters");
-  }
-  if (text.size() <= kMaxHintBytes) return std::string(text);
-  return refuse("must be at most " + std::to_string(kMaxHintBytes) + " bytes, got " +
-                std::to_string(text.size()));
-}
-
 const char kOnlyFixed[] = "is for a fixed id only: a template gives many identities";
 
 SpiffeId fixed_part(const IdOrTemplate& id) {
@@ -212,6 +198,20 @@ expected<IdOrTemplate> parse_id_or_template(std::string_view text,
 
 expected<std::chrono::seconds> parse_ttl(std::string_view text) {
   return parse_ttl_up_to(text, kMaxTtl);
+}
+
+expected<std::chrono::seconds> parse_jwt_ttl(std::string_view text) {
+  return parse_ttl_up_to(text, kMaxJwtTtl);
+}
+
+expected<std::string> parse_hint(std::string_view text) {
+  auto is_control = [](unsigned char c) { return c < 0x20 || c == 0x7f; };
+  if (std::any_of(text.begin(), text.end(), is_control)) {
+    return refuse("must not hold control characters");
+  }
+  if (text.size() <= kMaxHintBytes) return std::string(text);
+  return refuse("must be at most " + std::to_string(kMaxHintBytes) + " bytes, got " +
+                std::to_string(text.size()));
 }
 
 expected<std::string> parse_dns_name(std::string_view text) {

@@ -23,8 +23,11 @@ using IdOrTemplate = std::variant<SpiffeId, IdTemplate>;
 expected<IdOrTemplate> parse_id_or_template(std::string_view text,
                                             const std::optional<TrustDomain>& trust_domain);
 
-// Whole seconds.
+// Whole seconds: of X.509-SVIDs, and of JWT-SVIDs, which live shorter.
 expected<std::chrono::seconds> parse_ttl(std::string_view text);
+expected<std::chrono::seconds> parse_jwt_ttl(std::string_view text);
+
+expected<std::string> parse_hint(std::string_view text);
 
 // A host name in lower case, without wildcard and without final dot.
 expected<std::string> parse_dns_name(std::string_view text);
