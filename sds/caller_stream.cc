@@ -10,7 +10,7 @@ CallerStream::CallerStream(const ApiContext& context, Call& call, const char* me
 
 void CallerStream::on_caller(const Selectors& selectors) {
   if (context().on_caller && interest_ == Interest::kSvids) {
-    noted_ = context().on_caller(call().peer(), context().store.entries().match(selectors));
+    noted_ = context().on_caller(call().peer(), context().store.match(selectors));
   }
   subscription_ = context().store.subscribe(
       selectors, [this](const UpdatePtr& latest) { update(latest); }, interest_);

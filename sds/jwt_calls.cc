@@ -52,7 +52,7 @@ class FetchJwtSvid : public CallerCall {
 
  private:
   void on_caller(const Selectors& selectors) override {
-    auto entries = choose(context().store.entries().match(selectors), request_.spiffe_id());
+    auto entries = choose(context().store.match(selectors), request_.spiffe_id());
     if (!entries) return end(Status(entries.error()));
     if (!context().jwt_svids) {
       return end(Status(Code::kUnimplemented, "the CA of this agent signs no JWT-SVIDs"));
@@ -128,7 +128,7 @@ class ValidateJwtSvid : public CallerCall {
     if (!store.bundle()) {
       return end(Status(Code::kUnavailable, "no trust bundle yet: the CA has not answered"));
     }
-    auto bundles = store.federated_with(store.entries().match(selectors));
+    auto bundles = store.federated_with(store.match(selectors));
     bundles.insert_or_assign(store.bundle()->trust_domain(), store.bundle());
     context().workers.run(
         [request = request_, bundles = std::move(bundles), now = context().clock.now()] {
