@@ -82,7 +82,7 @@ class Daemon {
         issue_workers_(loop_, 2),
         file_workers_(loop_, 1),
         rotator_(clock_, issue_workers_, *ca_.authority, store_, config.rotation, random_jitter()),
-        callers_(attest_workers_, attestors_.all()),
+        callers_(clock_, attest_workers_, attestors_.all()),
         secret_files_(clock_, file_workers_),
         notifier_(loop_),
         signals_(loop_.io(), SIGTERM, SIGINT) {

@@ -18,7 +18,7 @@ void CallerStream::on_caller(const Selectors& selectors) {
 }
 
 void CallerStream::update(UpdatePtr latest) {
-  if (!latest->entitled) return end(Status(Code::kPermissionDenied, "no identity issued"));
+  if (!latest->entitled) return end(no_identity());
   on_update(std::move(latest));
 }
 
