@@ -91,7 +91,7 @@ pb::GetStatusResponse status(const AdminContext& context) {
       out_root->set_not_after(to_unix(root.validity().not_after));
     }
   }
-  for (const EntryPtr& entry : context.store.entries().all()) {
+  for (const EntryPtr& entry : context.store.identities()) {
     fill_identity(context, context.store.state(entry->id), *out.add_identities());
   }
   for (const FederationStatus& federation : context.federations()) {
@@ -170,62 +170,58 @@ class Rotate : public CallHandler {
     if (!request.ParseFromArray(message.data(), static_cast<int>(message.size()))) {
       return call_.finish(Status(Code::kInvalidArgument, "malformed request"));
     }
-    auto entry_ids = choose(request);
-    if (!entry_ids) return call_.finish(entry_ids.error());
+    auto entries = choose(request);
+    if (!entries) return call_.finish(entries.error());
     log::info("rotation was asked for", {{"uid", call_.peer()->uid()},
                                          {"pid", call_.peer()->pid()},
-                                         {"identities", entry_ids->size()}});
+                                         {"identities", entries->size()}});
     wait_ = std::clamp<Duration>(Duration(request.wait_ms()), Duration(0), kMaxWait);
-    begin(*entry_ids);
+    begin(*entries);
   }
 
  private:
   struct Item {
-    std::string entry_id;
+    EntryPtr entry;
     std::optional<RotationOutcome> outcome{};  // empty until issued or failed
     Duration took{0};
   };
 
-  expected<std::vector<std::string>> choose(const pb::RotateRequest& request) const {
+  expected<std::vector<EntryPtr>> choose(const pb::RotateRequest& request) const {
     if (request.all() != request.spiffe_ids().empty()) {
       return fail(Code::kInvalidArgument, "name identities or ask for all, one of the two");
     }
-    std::vector<std::string> chosen;
-    for (const EntryPtr& entry : context_.store.entries().all()) {
+    std::vector<EntryPtr> all = context_.store.identities();
+    std::vector<EntryPtr> chosen;
+    for (const EntryPtr& entry : all) {
       bool named = std::count(request.spiffe_ids().begin(), request.spiffe_ids().end(),
                               entry->spiffe_id.str()) > 0;
       bool in_use = context_.store.svid(entry->id) || context_.store.is_wanted(entry->id);
-      if ((named || request.all()) && in_use) chosen.push_back(entry->id);
+      if ((named || request.all()) && in_use) chosen.push_back(entry);
     }
-    for (const std::string& id : request.spiffe_ids()) TRY(check_named(id, chosen));
+    for (const std::string& id : request.spiffe_ids()) TRY(check_named(id, all, chosen));
     return chosen;
   }
 
-  expected<void> check_named(const std::string& id, const std::vector<std::string>& chosen) const {
-    const auto& all = context_.store.entries().all();
+  static expected<void> check_named(const std::string& id, const std::vector<EntryPtr>& all,
+                                    const std::vector<EntryPtr>& chosen) {
     auto has_id = [&](const EntryPtr& entry) { return entry->spiffe_id.str() == id; };
-    auto is_chosen = [&](const std::string& entry_id) {
-      return has_id(context_.store.entries().find(entry_id));
-    };
-    if (std::none_of(all.begin(), all.end(), has_id)) {
-      return fail(Code::kNotFound, "no identity " + quote(id.substr(0, 100)) +
-                                       " is configured; `nodepilot status` lists them");
-    }
-    if (std::none_of(chosen.begin(), chosen.end(), is_chosen)) {
+    if (std::any_of(chosen.begin(), chosen.end(), has_id)) return {};
+    if (std::any_of(all.begin(), all.end(), has_id)) {
       return fail(Code::kNotFound, id + " is not in use: it is issued when a workload asks for it");
     }
-    return {};
+    return fail(Code::kNotFound, "no identity " + quote(id.substr(0, 100)) +
+                                     " is configured or in use; `nodepilot status` lists them");
   }
 
-  void begin(const std::vector<std::string>& entry_ids) {
+  void begin(const std::vector<EntryPtr>& entries) {
     started_ = context_.clock.now();
-    for (const std::string& entry_id : entry_ids) items_.push_back({.entry_id = entry_id});
+    for (const EntryPtr& entry : entries) items_.push_back({.entry = entry});
     if (wait_ > Duration(0)) timeout_.set(started_ + wait_);
     changes_ = context_.store.on_change([this] { answer_if_done(); });
     // The call may be over before the CA has answered.
     std::weak_ptr<bool> alive = alive_;
-    for (std::size_t i = 0; i < entry_ids.size(); ++i) {
-      context_.rotator.rotate(entry_ids[i], [this, alive, i](RotationOutcome outcome) {
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      context_.rotator.rotate(entries[i]->id, [this, alive, i](RotationOutcome outcome) {
         if (alive.expired()) return;
         items_[i].outcome = std::move(outcome);
         items_[i].took = context_.clock.now() - started_;
@@ -236,7 +232,7 @@ class Rotate : public CallHandler {
   }
 
   bool taken(const Item& item) const {
-    EntryState held = context_.store.state(item.entry_id);
+    EntryState held = context_.store.state(item.entry->id);
     return item.outcome->error || held.streams_current >= held.streams;
   }
 
@@ -258,8 +254,8 @@ class Rotate : public CallHandler {
   }
 
   void fill(const Item& item, pb::Rotation& out) const {
-    EntryState held = context_.store.state(item.entry_id);
-    out.set_spiffe_id(held.entry->spiffe_id.str());
+    EntryState held = context_.store.state(item.entry->id);
+    out.set_spiffe_id(item.entry->spiffe_id.str());
     if (!item.outcome) {
       out.set_pending(true);
       return;

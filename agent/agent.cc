@@ -8,6 +8,7 @@
 #include <random>
 
 #include "agent/admin.h"
+#include "agent/attestors.h"
 #include "agent/base/loop.h"
 #include "agent/base/workers.h"
 #include "agent/bundle_publisher.h"
@@ -15,7 +16,6 @@
 #include "agent/open_ca.h"
 #include "agent/open_state.h"
 #include "agent/systemd_notifier.h"
-#include "attest/unix_attestor.h"
 #include "rotation/federation/federation_keeper.h"
 #include "rotation/outputs/output_keeper.h"
 #include "sds/health.h"
@@ -33,25 +33,6 @@ Jitter random_jitter() {
   return [engine = std::mt19937_64(std::random_device{}())]() mutable {
     return std::uniform_real_distribution<double>(0, 1)(engine);
   };
-}
-
-bool wants(const std::vector<Entry>& entries, std::string_view key) {
-  for (const Entry& entry : entries) {
-    for (const Selector& selector : entry.match) {
-      if (selector.type == "unix" && selector.value.starts_with(key)) return true;
-    }
-  }
-  return false;
-}
-
-// Only a rule that asks for a hash makes it worth it to read executables, and only one that asks
-// for a name to ask the user database.
-UnixAttestor::Options unix_options(const std::vector<Entry>& entries) {
-  UnixAttestor::Options options;
-  options.hash_executable = wants(entries, "sha256:");
-  options.look_up_names =
-      wants(entries, "user:") || wants(entries, "group:") || wants(entries, "supplementary_group:");
-  return options;
 }
 
 // Polls the foreign trust domains on threads of its own: a publisher that hangs must not keep
@@ -95,13 +76,13 @@ class Daemon {
         loop_(loop),
         clock_(clock),
         ca_(std::move(ca)),
-        unix_attestor_(unix_options(config.entries)),
+        attestors_(config),
         store_(clock_, EntrySet(config.entries)),
         attest_workers_(loop_, 2),
         issue_workers_(loop_, 2),
         file_workers_(loop_, 1),
         rotator_(clock_, issue_workers_, *ca_.authority, store_, config.rotation, random_jitter()),
-        callers_(attest_workers_, {&unix_attestor_}),
+        callers_(clock_, attest_workers_, attestors_.all()),
         secret_files_(clock_, file_workers_),
         notifier_(loop_),
         signals_(loop_.io(), SIGTERM, SIGINT) {
@@ -222,7 +203,7 @@ class Daemon {
   Loop& loop_;
   LoopClock& clock_;
   const OpenedCa ca_;
-  const UnixAttestor unix_attestor_;
+  const ConfiguredAttestors attestors_;
   IdentityStore store_;
   // A CA or a file system that hangs must not starve attestation, so each has its own threads.
   WorkerPool attest_workers_;

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "agent/base/files.h"
+#include "agent/config_attestors.h"
 #include "agent/config_entry.h"
 #include "agent/config_federation.h"
 #include "agent/config_limits.h"
@@ -197,6 +198,7 @@ Config decode(const YamlValue& root) {
     }
     if (auto apart = check_grants(config); !apart) list->refuse(apart.error().message);
     for (const std::string& why : objections(config.ca, config.entries)) list->refuse(why);
+    for (const std::string& why : unattested(config.entries)) list->refuse(why);
   }
   if (!std::holds_alternative<LocalCaConfig>(config.ca)) config.rotation.max_rate = kRemoteRate;
   decode_rotation(top.mapping("rotation"), config.rotation);

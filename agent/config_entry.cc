@@ -1,12 +1,13 @@
 #include "agent/config_entry.h"
 
 #include <algorithm>
-#include <array>
 #include <map>
+#include <tuple>
 
 #include "agent/base/log.h"
 #include "agent/config_sds.h"
 #include "agent/config_text.h"
+#include "agent/known_selectors.h"
 
 namespace nodepilot {
 namespace {
@@ -17,48 +18,7 @@ constexpr std::size_t kMaxHintBytes = 1024;  // Workload API section 8
 constexpr Duration kMaxJwtTtl = std::chrono::hours(24);
 constexpr std::size_t kMaxDnsNames = 100;
 
-// (uid_t)-1 means "no user" to the kernel.
-constexpr std::uint64_t kMaxUserId = 0xfffffffe;
-
 tl::unexpected<Error> refuse(const std::string& why) { return fail(Code::kInvalidArgument, why); }
-
-expected<void> check_number(std::string_view value) {
-  TRY(parse_count(value, 0, kMaxUserId));
-  // The kernel's number is compared as text.
-  if (value.size() > 1 && value.front() == '0') {
-    return refuse("must not start with 0, got " + quote(value));
-  }
-  return {};
-}
-
-expected<void> check_name(std::string_view) { return {}; }
-
-expected<void> check_path(std::string_view value) {
-  TRY(parse_path(value));
-  return {};
-}
-
-expected<void> check_sha256(std::string_view value) {
-  auto is_hex = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); };
-  if (value.size() == 64 && std::all_of(value.begin(), value.end(), is_hex)) return {};
-  return refuse("must be 64 lower-case hex digits, got " + quote(value.substr(0, 80)));
-}
-
-struct SelectorKind {
-  const char* name;
-  bool single;  // a process has exactly one
-  expected<void> (*check)(std::string_view);
-};
-
-// What the unix attestor yields (attest/unix_attestor.h).
-constexpr std::array kUnixKinds = {SelectorKind{"uid", true, check_number},
-                                   SelectorKind{"user", true, check_name},
-                                   SelectorKind{"gid", true, check_number},
-                                   SelectorKind{"group", true, check_name},
-                                   SelectorKind{"supplementary_gid", false, check_number},
-                                   SelectorKind{"supplementary_group", false, check_name},
-                                   SelectorKind{"path", true, check_path},
-                                   SelectorKind{"sha256", true, check_sha256}};
 
 expected<std::chrono::seconds> parse_ttl_up_to(std::string_view text, Duration longest) {
   auto ttl = TRY(parse_duration(text, kMinTtl, longest));
@@ -67,29 +27,20 @@ expected<std::chrono::seconds> parse_ttl_up_to(std::string_view text, Duration l
   return seconds;
 }
 
-std::string kind_of(const Selector& selector) {
-  return selector.value.substr(0, selector.value.find(':'));
-}
+// What a rule asks of a caller.
+struct Match {
+  Selectors selectors;
+  SelectorKeys any;
 
-const SelectorKind* find_kind(const std::string& name) {
-  const auto* kind = std::find_if(kUnixKinds.begin(), kUnixKinds.end(),
-                                  [&](const SelectorKind& k) { return k.name == name; });
-  return kind == kUnixKinds.end() ? nullptr : kind;
-}
-
-tl::unexpected<Error> refuse_kind(const std::string& name) {
-  std::vector<std::string> names;
-  std::string list;
-  for (const SelectorKind& kind : kUnixKinds) {
-    names.emplace_back(kind.name);
-    list += std::string(list.empty() ? "" : ", ") + kind.name;
+  bool add(Condition condition) {
+    if (auto* key = std::get_if<SelectorKey>(&condition)) return any.insert(*std::move(key)).second;
+    return selectors.insert(std::get<Selector>(std::move(condition))).second;
   }
-  return refuse("unknown kind " + quote(name.substr(0, 80)) + suggestion(name, names) +
-                "; unix has " + list);
-}
+  bool empty() const { return selectors.empty() && any.empty(); }
+};
 
-Selectors decode_match(YamlMapping& identity) {
-  Selectors match;
+Match decode_match(YamlMapping& identity) {
+  Match match;
   auto list = identity.require("match");
   if (!list) return match;
   bool is_list = list->node().kind == YamlNode::Kind::kList;
@@ -97,13 +48,13 @@ Selectors decode_match(YamlMapping& identity) {
     list->refuse("must not be empty: it would hand this identity to everybody");
   }
   for (const YamlValue& item : list->items()) {
-    std::optional<Selector> selector;
-    item.read(selector, parse_known_selector);
-    if (selector && !match.insert(*selector).second) {
-      item.refuse(quote(selector->str()) + " is listed twice");
+    std::optional<Condition> condition;
+    item.read(condition, parse_condition);
+    if (condition && !match.add(*std::move(condition))) {
+      item.refuse(quote(item.node().text) + " is listed twice");
     }
   }
-  if (auto why = contradiction(match)) list->refuse(*why);
+  if (auto why = contradiction(match.selectors)) list->refuse(*why);
   return match;
 }
 
@@ -147,18 +98,16 @@ std::vector<TrustDomain> decode_federates_with(const YamlValue& list,
   return trust_domains;
 }
 
-expected<std::chrono::seconds> parse_jwt_ttl(std::string_view text) {
-  return parse_ttl_up_to(text, kMaxJwtTtl);
+const char kOnlyFixed[] = "is for a fixed id only: a template gives many identities";
+
+SpiffeId fixed_part(const IdOrTemplate& id) {
+  if (const auto* fixed = std::get_if<SpiffeId>(&id)) return *fixed;
+  return *SpiffeId::make(std::get<IdTemplate>(id).trust_domain(), "");
 }
 
-expected<std::string> parse_hint(std::string_view text) {
-  auto is_control = [](unsigned char c) { return c < 0x20 || c == 0x7f; };
-  if (std::any_of(text.begin(), text.end(), is_control)) {
-    return refuse("must not hold control characters");
-  }
-  if (text.size() <= kMaxHintBytes) return std::string(text);
-  return refuse("must be at most " + std::to_string(kMaxHintBytes) + " bytes, got " +
-                std::to_string(text.size()));
+std::optional<IdTemplate> template_part(IdOrTemplate id) {
+  if (auto* made = std::get_if<IdTemplate>(&id)) return std::move(*made);
+  return std::nullopt;
 }
 
 std::optional<Entry> decode_entry(const YamlValue& value,
@@ -166,11 +115,11 @@ std::optional<Entry> decode_entry(const YamlValue& value,
                                   const std::vector<TrustDomain>& federated,
                                   std::chrono::seconds ttl) {
   YamlMapping identity(value);
-  std::optional<SpiffeId> id;
+  std::optional<IdOrTemplate> id;
   if (auto text = identity.require("id")) {
-    text->read(id, [&](std::string_view t) { return parse_identity_id(t, trust_domain); });
+    text->read(id, [&](std::string_view t) { return parse_id_or_template(t, trust_domain); });
   }
-  Selectors match = decode_match(identity);
+  Match match = decode_match(identity);
   std::string hint;
   identity.read("hint", hint, parse_hint);
   std::vector<std::string> dns_names;
@@ -190,9 +139,13 @@ std::optional<Entry> decode_entry(const YamlValue& value,
   bool prefetch = false;
   identity.read("prefetch", prefetch, parse_switch, Quotes::kNever);
   if (!id || match.empty()) return std::nullopt;
+  if (std::holds_alternative<IdTemplate>(*id)) {
+    if (prefetch) identity.refuse("prefetch", kOnlyFixed);
+    if (!dns_names.empty()) x509.refuse("dns_names", kOnlyFixed);
+  }
   return Entry{.id = "",
-               .spiffe_id = *id,
-               .match = std::move(match),
+               .spiffe_id = fixed_part(*id),
+               .match = std::move(match.selectors),
                .ttl = ttl,
                .jwt_ttl = jwt_ttl,
                .dns_names = std::move(dns_names),
@@ -200,7 +153,9 @@ std::optional<Entry> decode_entry(const YamlValue& value,
                .federates_with = std::move(federates_with),
                .files = std::move(files),
                .peers = std::move(peers),
-               .prefetch = prefetch};
+               .prefetch = prefetch,
+               .match_any = std::move(match.any),
+               .id_template = template_part(*std::move(id))};
 }
 
 }  // namespace
@@ -226,25 +181,37 @@ expected<SpiffeId> parse_identity_id(std::string_view text,
   return id;
 }
 
-expected<Selector> parse_known_selector(std::string_view text) {
-  auto selector = TRY(Selector::parse(text));
-  if (selector.type != "unix") {
-    return refuse("unknown selector type " + quote(selector.type.substr(0, 80)) +
-                  suggestion(selector.type, {"unix"}) + "; known: unix");
+expected<IdOrTemplate> parse_id_or_template(std::string_view text,
+                                            const std::optional<TrustDomain>& trust_domain) {
+  if (!IdTemplate::is_meant(text)) return TRY(parse_identity_id(text, trust_domain));
+  TrustDomain own = trust_domain.value_or(*TrustDomain::parse("unknown"));
+  std::string_view path = text;
+  if (trust_domain && path.starts_with(own.id() + '/')) path.remove_prefix(own.id().size());
+  if (!path.starts_with('/')) {
+    return refuse("must be a path such as /ns/{k8s:ns}, or a whole ID of the trust domain " +
+                  quote(own.name()) + ", got " + quote(text.substr(0, 80)));
   }
-  const SelectorKind* kind = find_kind(kind_of(selector));
-  if (kind == nullptr) return refuse_kind(kind_of(selector));
-  std::string prefix = std::string("unix:") + kind->name;
-  std::string value = selector.value.substr(std::string_view(kind->name).size());
-  if (value.size() < 2) return refuse("must have a value, as in " + prefix + ":VALUE");
-  if (auto good = kind->check(std::string_view(value).substr(1)); !good) {
-    return fail_with(prefix, good.error());
-  }
-  return selector;
+  auto made = TRY(IdTemplate::parse(own, path));
+  for (const SelectorKey& place : made.places()) TRY(parse_known_key(place.str()));
+  return made;
 }
 
 expected<std::chrono::seconds> parse_ttl(std::string_view text) {
   return parse_ttl_up_to(text, kMaxTtl);
+}
+
+expected<std::chrono::seconds> parse_jwt_ttl(std::string_view text) {
+  return parse_ttl_up_to(text, kMaxJwtTtl);
+}
+
+expected<std::string> parse_hint(std::string_view text) {
+  auto is_control = [](unsigned char c) { return c < 0x20 || c == 0x7f; };
+  if (std::any_of(text.begin(), text.end(), is_control)) {
+    return refuse("must not hold control characters");
+  }
+  if (text.size() <= kMaxHintBytes) return std::string(text);
+  return refuse("must be at most " + std::to_string(kMaxHintBytes) + " bytes, got " +
+                std::to_string(text.size()));
 }
 
 expected<std::string> parse_dns_name(std::string_view text) {
@@ -272,27 +239,11 @@ expected<std::string> parse_dns_name(std::string_view text) {
   return std::string(text);
 }
 
-std::optional<std::string> contradiction(const Selectors& match) {
-  std::map<std::string, std::string> seen;  // kind -> the selector that asks for it
-  for (const Selector& selector : match) {
-    std::string name = kind_of(selector);
-    const SelectorKind* kind = find_kind(name);
-    if (kind == nullptr || !kind->single) continue;
-    auto [first, is_new] = seen.emplace(name, selector.str());
-    if (!is_new) {
-      return "can never hold: all must be true at once, but a process has one " + name + ", not " +
-             quote(first->second) + " and " + quote(selector.str()) +
-             "; for either of them write two identities";
-    }
-  }
-  return std::nullopt;
-}
-
 void number_entries(std::vector<Entry>& entries) {
-  std::map<SpiffeId, int> seen;
+  std::map<std::string, int> seen;
   for (Entry& entry : entries) {
-    int number = ++seen[entry.spiffe_id];
-    entry.id = entry.spiffe_id.str() + (number == 1 ? "" : "#" + std::to_string(number));
+    int number = ++seen[entry.name()];
+    entry.id = entry.name() + (number == 1 ? "" : "#" + std::to_string(number));
   }
 }
 
@@ -301,11 +252,12 @@ std::vector<Entry> decode_entries(const YamlValue& list,
                                   const std::vector<TrustDomain>& federated,
                                   std::chrono::seconds default_ttl) {
   std::vector<Entry> entries;
-  std::map<std::pair<SpiffeId, Selectors>, std::string> seen;
+  std::map<std::tuple<std::string, Selectors, SelectorKeys>, std::string> seen;
   for (const YamlValue& item : list.items()) {
     auto entry = decode_entry(item, trust_domain, federated, default_ttl);
     if (!entry) continue;
-    auto [first, is_new] = seen.emplace(std::pair(entry->spiffe_id, entry->match), item.name());
+    auto [first, is_new] =
+        seen.emplace(std::tuple(entry->name(), entry->match, entry->match_any), item.name());
     if (!is_new) item.refuse("repeats " + first->second + ": same id, same match");
     entries.push_back(*std::move(entry));
   }

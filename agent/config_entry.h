@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "agent/base/entry.h"
@@ -17,19 +18,21 @@ namespace nodepilot {
 expected<SpiffeId> parse_identity_id(std::string_view text,
                                      const std::optional<TrustDomain>& trust_domain);
 
-// A selector that some attestor can yield, with a value it can yield.
-expected<Selector> parse_known_selector(std::string_view text);
+// The same, or a template: "/ns/{k8s:ns}/sa/{k8s:sa}".
+using IdOrTemplate = std::variant<SpiffeId, IdTemplate>;
+expected<IdOrTemplate> parse_id_or_template(std::string_view text,
+                                            const std::optional<TrustDomain>& trust_domain);
 
-// Whole seconds.
+// Whole seconds: of X.509-SVIDs, and of JWT-SVIDs, which live shorter.
 expected<std::chrono::seconds> parse_ttl(std::string_view text);
+expected<std::chrono::seconds> parse_jwt_ttl(std::string_view text);
+
+expected<std::string> parse_hint(std::string_view text);
 
 // A host name in lower case, without wildcard and without final dot.
 expected<std::string> parse_dns_name(std::string_view text);
 
-// Why no process can ever match `match`, if that is so: it asks for two uids at once.
-std::optional<std::string> contradiction(const Selectors& match);
-
-// Gives each entry its id: the SPIFFE ID, from the second entry with the same ID on with "#2", ...
+// Gives each entry its id: its name(), from the second entry with the same one on with "#2", ...
 void number_entries(std::vector<Entry>& entries);
 
 // The list under `identities`, not yet numbered. What is wrong is noted there. Identities may

@@ -160,22 +160,26 @@ IstiodOptions decode_istiod(YamlMapping section, std::chrono::seconds& ttl) {
 std::vector<std::string> istiod_objections(const IstiodOptions& options,
                                            const std::vector<Entry>& entries) {
   std::vector<std::string> all;
-  std::set<SpiffeId> ids;
+  std::set<std::string> ids;
   for (const Entry& entry : entries) {
-    ids.insert(entry.spiffe_id);
+    ids.insert(entry.name());
     if (!entry.dns_names.empty()) {
       all.push_back(entry.id +
                     ": has dns_names, but the CA of ca.istiod signs none; leave them out");
     }
-    auto checked = check_kubernetes_id(entry.spiffe_id);
+    auto checked =
+        check_kubernetes_id(entry.id_template ? entry.id_template->sample() : entry.spiffe_id);
     if (options.ask_as != AskAs::kSelf && !checked) {
       all.push_back(entry.id + ": " + checked.error().message);
     }
   }
-  if (options.ask_as == AskAs::kSelf && ids.size() > 1) {
+  bool has_templates = std::any_of(entries.begin(), entries.end(), [](const Entry& entry) {
+    return entry.id_template.has_value();
+  });
+  if (options.ask_as == AskAs::kSelf && (ids.size() > 1 || has_templates)) {
+    std::string others = ids.size() > 1 ? " and " + *std::next(ids.begin()) : "";
     all.push_back("with `ask_as: self` the CA signs one identity, the agent's own, but there are " +
-                  ids.begin()->str() + " and " + std::next(ids.begin())->str() +
-                  "; list one, or ask as node_agent");
+                  *ids.begin() + others + "; list one, or ask as node_agent");
   }
   return all;
 }

@@ -168,9 +168,9 @@ std::vector<Hook> decode_hooks(const YamlValue& list) {
 expected<const Entry*> find_entry(std::string_view text, const std::vector<Entry>& entries) {
   for (const Entry& entry : entries) {
     bool is_named = text == entry.id || (text.starts_with('/') && text == entry.spiffe_id.path());
-    if (is_named && entry.match != endpoint_selectors()) return &entry;
+    if (is_named && !entry.id_template && entry.match != endpoint_selectors()) return &entry;
   }
-  return refuse("must be one of identities, by its path or ID, got " + shown(text));
+  return refuse("must be one of identities with a fixed id, by its path or ID, got " + shown(text));
 }
 
 std::optional<Output> decode_output(const YamlValue& value, const std::vector<Entry>& entries,

@@ -12,44 +12,74 @@ namespace {
 
 using Answer = std::future<expected<Selectors>>;
 
-// All at once, so that the slowest alone decides how long it takes: the first and those that are
-// quick on this thread, the others beside it (or after it, if no thread can be had).
+// All at once, so that the slowest alone decides how long it takes: the first on this thread, the
+// others beside it (or after it, if no thread can be had).
 std::vector<Answer> ask_all(const Peer& peer, const Attestors& attestors) {
   std::vector<Answer> answers;
   for (const Attestor* attestor : attestors) {
-    bool here = answers.empty() || attestor->is_quick();
-    auto where = here ? std::launch::deferred : std::launch::async | std::launch::deferred;
+    auto where =
+        answers.empty() ? std::launch::deferred : std::launch::async | std::launch::deferred;
     answers.push_back(std::async(where, [attestor, &peer] { return attestor->attest(peer); }));
   }
   return answers;
 }
 
+class Findings {
+ public:
+  explicit Findings(const Peer& peer) : peer_(peer) {}
+
+  void add(const Attestor& attestor, expected<Selectors> answer) {
+    if (answer) {
+      ++answered_;
+      attested_.selectors.merge(*answer);
+    } else if (answer.error().retry_after) {
+      bool is_sooner = !pending_ || *answer.error().retry_after < *pending_->retry_after;
+      if (is_sooner) pending_ = std::move(answer).error();
+    } else {
+      attested_.complete = false;
+      failures_ += fmt::format("; {}: {}", attestor.name(), answer.error().message);
+      log::warn(
+          "attestor failed",
+          {{"attestor", attestor.name()}, {"pid", peer_.pid()}, {"error", answer.error().message}});
+    }
+  }
+  bool pending() const { return pending_.has_value(); }
+
+  expected<Attested> take() {
+    if (pending_) return tl::unexpected<Error>(*std::move(pending_));
+    if (answered_ > 0) return std::move(attested_);
+    return fail(Code::kUnavailable, fmt::format("attest process {}: no attestor gave an answer{}",
+                                                peer_.pid(), failures_));
+  }
+
+ private:
+  const Peer& peer_;
+  Attested attested_;
+  std::size_t answered_ = 0;
+  std::string failures_;
+  std::optional<Error> pending_;
+};
+
 }  // namespace
 
-expected<Selectors> attest(const Peer& peer, const Attestors& attestors) {
-  auto answers = ask_all(peer, attestors);
-  Selectors merged;
-  std::size_t answered = 0;
-  std::string failures;
-  for (std::size_t i = 0; i < answers.size(); ++i) {
-    auto answer = answers[i].get();
-    if (answer) {
-      ++answered;
-      merged.merge(*answer);
-      continue;
+expected<Attested> attest(const Peer& peer, const Attestors& attestors) {
+  Findings findings(peer);
+  Attestors slow;
+  for (const Attestor* attestor : attestors) {
+    if (!attestor->is_quick()) {
+      slow.push_back(attestor);
+    } else {
+      findings.add(*attestor, attestor->attest(peer));
     }
-    const char* name = attestors[i]->name();
-    failures += fmt::format("; {}: {}", name, answer.error().message);
-    log::warn("attestor failed",
-              {{"attestor", name}, {"pid", peer.pid()}, {"error", answer.error().message}});
+  }
+  // Who has to come again anyway need not keep a disk or another process busy.
+  if (!findings.pending()) {
+    auto answers = ask_all(peer, slow);
+    for (std::size_t i = 0; i < answers.size(); ++i) findings.add(*slow[i], answers[i].get());
   }
   // After all of them: what they found is about the peer only if it is still itself.
   TRY(peer.check());
-  if (answered == 0) {
-    return fail(Code::kUnavailable, fmt::format("attest process {}: no attestor gave an answer{}",
-                                                peer.pid(), failures));
-  }
-  return merged;
+  return findings.take();
 }
 
 bool all_quick(const Attestors& attestors) {

@@ -19,7 +19,9 @@ class Attestor {
   // microseconds. The hop to a worker and back, which would cost more, is then spared.
   virtual bool is_quick() const { return false; }
 
-  // Facts true of `peer`. It may exit meanwhile: attest() checks afterwards.
+  // Facts true of `peer`. It may exit meanwhile: attest() checks afterwards. An error with
+  // retry_after is no failure: the answer is to be had by asking again then, and an attestor that
+  // says so sees to it that this has an end.
   virtual expected<Selectors> attest(const Peer& peer) const = 0;
 };
 

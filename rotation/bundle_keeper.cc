@@ -93,7 +93,7 @@ void BundleKeeper::adopt(TrustBundle bundle) {
 
 std::vector<std::string> BundleKeeper::orphans_of(const TrustBundle& bundle) const {
   std::vector<std::string> orphans;
-  for (const EntryPtr& entry : store_.entries().all()) {
+  for (const EntryPtr& entry : store_.identities()) {
     SvidPtr svid = store_.svid(entry->id);
     if (!svid || !store_.is_supplied(entry->id) || contains(bundle, svid->root())) continue;
     if (!verify_peer_chain(svid->chain(), bundle, clock_.now())) orphans.push_back(entry->id);

@@ -33,15 +33,36 @@ bool same(const WorkloadUpdate& a, const WorkloadUpdate& b) {
 
 IdentityStore::IdentityStore(const Clock& clock, EntrySet entries)
     : clock_(clock), entries_(std::move(entries)) {
-  for (const EntryPtr& entry : entries_.all()) slots_[entry->id].entry = entry;
+  for (const EntryPtr& entry : entries_.fixed()) slots_[entry->id].entry = entry;
 }
 
 IdentityStore::~IdentityStore() { assert(subscriptions_.empty()); }
 
+std::vector<EntryPtr> IdentityStore::match(const Selectors& selectors) const {
+  std::vector<EntryPtr> matched = entries_.match(selectors);
+  for (EntryPtr& entry : matched) {
+    if (EntryPtr known = find(entry->id)) entry = std::move(known);
+  }
+  return matched;
+}
+
+std::vector<EntryPtr> IdentityStore::identities() const {
+  std::vector<EntryPtr> all = entries_.fixed();
+  for (const auto& [entry_id, slot] : slots_) {
+    if (!entries_.find(entry_id)) all.push_back(slot.entry);
+  }
+  return all;
+}
+
+EntryPtr IdentityStore::find(const std::string& entry_id) const {
+  auto it = slots_.find(entry_id);
+  return it == slots_.end() ? nullptr : it->second.entry;
+}
+
 std::unique_ptr<Subscription> IdentityStore::subscribe(
     const Selectors& selectors, std::function<void(const UpdatePtr&)> on_update,
     Interest interest) {
-  return subscribe_to(entries_.match(selectors), std::move(on_update), interest);
+  return subscribe_to(match(selectors), std::move(on_update), interest);
 }
 
 std::unique_ptr<Subscription> IdentityStore::subscribe_to(
@@ -58,7 +79,8 @@ std::unique_ptr<Subscription> IdentityStore::subscribe_to(
 void IdentityStore::demand_svids(Subscription& subscription) {
   std::vector<EntryPtr> lacking;
   for (const EntryPtr& entry : subscription.entries_) {
-    Slot& slot = slots_[entry->id];
+    add(entry);
+    Slot& slot = slots_.at(entry->id);
     bool first = slot.subscribers.empty();
     slot.subscribers.insert(&subscription);
     if (first) slot.tried = false;
@@ -75,7 +97,7 @@ void IdentityStore::unsubscribe(Subscription& subscription) {
   if (behind_ == 0) common_bundle_ = bundle_;
   if (subscription.interest_ == Interest::kBundles) return changed();
   for (const EntryPtr& entry : subscription.entries_) {
-    Slot& slot = slots_[entry->id];
+    Slot& slot = slots_.at(entry->id);
     slot.subscribers.erase(&subscription);
     if (auto taken = subscription.taken_.find(entry->id); taken != subscription.taken_.end()) {
       --slot.streams;
@@ -84,6 +106,10 @@ void IdentityStore::unsubscribe(Subscription& subscription) {
     if (slot.subscribers.empty() && demand_) demand_->unwanted(entry);
   }
   changed();
+}
+
+void IdentityStore::add(const EntryPtr& entry) {
+  slots_.try_emplace(entry->id).first->second.entry = entry;
 }
 
 expected<void> IdentityStore::install(const std::string& entry_id, SvidPtr svid) {
@@ -160,6 +186,7 @@ void IdentityStore::evict(const std::string& entry_id) {
   if (it == slots_.end() || !it->second.subscribers.empty()) return;
   hold(it->second, nullptr);
   it->second.failure.reset();
+  if (!entries_.find(entry_id)) slots_.erase(it);
   changed();
 }
 
@@ -270,8 +297,10 @@ UpdatePtr IdentityStore::make_update(const std::vector<EntryPtr>& entries) const
   update->federated = federated_with(entries);
   update->settled = bundle_ != nullptr;
   bool is_retried = false;  // one that has failed before is being issued
+  static const Slot kNothingHeld;
   for (const EntryPtr& entry : entries) {
-    const Slot& slot = slots_.at(entry->id);
+    auto held = slots_.find(entry->id);
+    const Slot& slot = held == slots_.end() ? kNothingHeld : held->second;
     if (slot.svid && is_valid(*slot.svid, now)) {
       update->svids.push_back({entry, slot.svid});
     } else if (slot.failure) {

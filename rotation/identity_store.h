@@ -56,16 +56,22 @@ class IdentityStore {
   // `demand` outlives the store's use of it; set once, before the first subscribe().
   void set_demand(Demand* demand) { demand_ = demand; }
 
+  // What entries().match() gives, and of identities() the very ones.
+  std::vector<EntryPtr> match(const Selectors& selectors) const;
+
   // A caller with `selectors` watches. What it may see now is the subscription's latest();
   // on_update runs for every later change of that, from inside the call that made the change. It
   // may subscribe and drop subscriptions, its own too.
   std::unique_ptr<Subscription> subscribe(const Selectors& selectors,
                                           std::function<void(const UpdatePtr&)> on_update,
                                           Interest interest = Interest::kSvids);
-  // The same for one that is to see just these entries of entries().
+  // The same for one that is to see just these entries of match() or identities().
   std::unique_ptr<Subscription> subscribe_to(std::vector<EntryPtr> entries,
                                              std::function<void(const UpdatePtr&)> on_update,
                                              Interest interest = Interest::kSvids);
+
+  // Makes room for what is held for an identity that a template gives, until it is evicted.
+  void add(const EntryPtr& entry);
 
   // A verified SVID for the entry. Refused, and what is held stays: one that is not valid now, and
   // one that ends before the valid one held when most of its own life is already gone. A freshly
@@ -79,7 +85,7 @@ class IdentityStore {
   void drop_expired();
   // When drop_expired() has something to drop; empty if nothing is held.
   std::optional<Time> next_expiry() const;
-  // Forgets the SVID of an entry that nobody watches.
+  // Forgets the SVID of an entry that nobody watches, and the entry if a template gave it.
   void evict(const std::string& entry_id);
   // Replaces our trust domain's bundle; equal content is no event.
   void set_bundle(BundlePtr bundle);
@@ -100,6 +106,10 @@ class IdentityStore {
   // The known bundles of the trust domains that the entries federate with.
   std::map<TrustDomain, BundlePtr> federated_with(const std::vector<EntryPtr>& entries) const;
   const EntrySet& entries() const { return entries_; }
+  // The fixed ones in their order, then those that templates have given and that are in use.
+  std::vector<EntryPtr> identities() const;
+  // Of identities(); null if there is none.
+  EntryPtr find(const std::string& entry_id) const;
   // May have ended since.
   SvidPtr svid(const std::string& entry_id) const;
   // Whether an SVID that is valid now is held.
@@ -144,7 +154,7 @@ class IdentityStore {
   const Clock& clock_;
   const EntrySet entries_;
   Demand* demand_ = nullptr;
-  std::map<std::string, Slot> slots_;                 // by entry id; one for each entry
+  std::map<std::string, Slot> slots_;                 // by entry id; one for each of identities()
   std::set<std::pair<Time, std::string>> by_expiry_;  // the slots that hold an SVID
   std::set<Subscription*> subscriptions_;
   BundlePtr bundle_;

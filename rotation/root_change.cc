@@ -16,7 +16,7 @@ std::vector<std::string> RootChange::left_behind(const SvidPtr& before, const X5
   signers_.push_back(root);
   std::vector<std::string> others;
   if (!before || before->root() == root) return others;
-  for (const EntryPtr& entry : store_.entries().all()) {
+  for (const EntryPtr& entry : store_.identities()) {
     SvidPtr svid = store_.svid(entry->id);
     if (svid && !(svid->root() == root)) others.push_back(entry->id);
   }

@@ -59,7 +59,7 @@ void Rotator::start() {
     log::warn("the clock is not set: nothing is issued until it is",
               {{"now", to_rfc3339(clock_.now())}});
   }
-  for (const EntryPtr& entry : store_.entries().all()) {
+  for (const EntryPtr& entry : store_.identities()) {
     if (entry->prefetch) demand(entry->id);
   }
   bundle_keeper_.fetch();
@@ -67,10 +67,13 @@ void Rotator::start() {
   arm();
 }
 
-expected<void> Rotator::restore(const std::string& entry_id, SvidPtr svid, Time arrived) {
+expected<void> Rotator::restore(const EntryPtr& entry, SvidPtr svid, Time arrived) {
   Validity validity = svid->validity();
-  TRY(store_.install(entry_id, std::move(svid)));
-  schedule_.renewed(entry_id, arrived, validity);
+  store_.add(entry);
+  // Nobody has asked for it yet: it is kept to its end, and a while longer in its place.
+  if (!is_kept(entry)) unwanted_since_[entry->id] = validity.not_after;
+  TRY(store_.install(entry->id, std::move(svid)));
+  schedule_.renewed(entry->id, arrived, validity);
   arm();
   return {};
 }
@@ -144,7 +147,7 @@ void Rotator::start_queued() {
   if (starting_ || queue_.empty() || !store_.bundle() || clock_.now() < kEarliestSaneTime) return;
   starting_ = true;
   while (!queue_.empty() && has_place() && (!rate_ || rate_->take(clock_.now()))) {
-    start_issue(store_.entries().find(*queue_.pop()));
+    start_issue(store_.find(*queue_.pop()));
   }
   starting_ = false;
   arm();
@@ -298,7 +301,7 @@ void Rotator::wake() {
     release_held();
   }
   for (const std::string& entry_id : schedule_.take_due(clock_.now())) {
-    if (is_kept(store_.entries().find(entry_id))) enqueue(entry_id);
+    if (is_kept(store_.find(entry_id))) enqueue(entry_id);
   }
   start_queued();
   arm();
@@ -344,7 +347,7 @@ void Rotator::heed_step_back() {
   bool stepped_back = now + kStepBack < std::exchange(latest_, now);
   if (!stepped_back) return;
   bundle_keeper_.fetch();
-  for (const EntryPtr& entry : store_.entries().all()) {
+  for (const EntryPtr& entry : store_.identities()) {
     bool waits = !store_.is_supplied(entry->id) || schedule_.failures(entry->id) > 0;
     if (is_kept(entry) && waits) schedule_.due_now(entry->id, now);
   }

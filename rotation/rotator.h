@@ -63,7 +63,7 @@ class Rotator : public Demand {
 
   // Serves an SVID of an earlier life of the agent, which the CA gave at `arrived`: it is renewed
   // when it would have been, if anybody wants it then.
-  expected<void> restore(const std::string& entry_id, SvidPtr svid, Time arrived);
+  expected<void> restore(const EntryPtr& entry, SvidPtr svid, Time arrived);
 
   void wanted(const EntryPtr& entry) override;
   void unwanted(const EntryPtr& entry) override;

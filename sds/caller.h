@@ -2,29 +2,61 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
+#include <vector>
 
+#include "agent/base/clock.h"
 #include "agent/base/workers.h"
 #include "attest/attest.h"
 
 namespace nodepilot {
 
-// Thread: loop; attestors run on workers, unless all of them are quick.
+// Thread: loop; attestors run on workers, unless all of them are quick. Who has to wait for an
+// attestor waits on an alarm, not on a worker: it holds up nobody.
 class CallerIdentifier {
  public:
-  // Both outlive it; the attestors also outlive every job given to `workers`.
-  CallerIdentifier(Workers& workers, Attestors attestors);
+  using Done = std::function<void(const expected<Attested>&)>;
+
+  // The references outlive it; the attestors also outlive every job given to `workers`.
+  CallerIdentifier(Clock& clock, Workers& workers, Attestors attestors);
+  CallerIdentifier(const CallerIdentifier&) = delete;
+  CallerIdentifier& operator=(const CallerIdentifier&) = delete;
   virtual ~CallerIdentifier() = default;
 
-  // `done` runs on the loop with what attest() found. Nothing is cancelled: `done` must cope with
-  // a call that is over. It runs before this returns if all attestors are quick.
-  virtual void identify(std::shared_ptr<const Peer> peer,
-                        std::function<void(expected<Selectors>)> done);
+  // `done` runs on the loop with what attest() found, before this returns if all attestors are
+  // quick and know at once. Asks again while they have to be waited for, as long as `interest` and
+  // the process live. `done` must cope with a call that is over.
+  virtual void identify(std::shared_ptr<const Peer> peer, std::weak_ptr<const void> interest,
+                        Done done);
 
  private:
+  struct Asker {
+    std::weak_ptr<const void> interest;
+    Done done;
+  };
+  using Askers = std::vector<Asker>;
+  // The calls of one connection wait together.
+  struct Waiting {
+    Askers askers;
+    std::unique_ptr<Alarm> again;
+  };
+  using PeerPtr = std::shared_ptr<const Peer>;
+
+  void ask(const PeerPtr& peer, Askers askers);
+  void hear(const PeerPtr& peer, Askers askers, const expected<Attested>& found);
+  void wait(const PeerPtr& peer, Askers askers, Duration pause);
+  void ask_again(const PeerPtr& peer);
+  void ask_all_again();
+
+  Clock& clock_;
   Workers& workers_;
   const Attestors attestors_;
   const bool quick_;
+
+  std::map<PeerPtr, Waiting> waiting_;
+  std::shared_ptr<void> clock_steps_;
+  std::shared_ptr<CallerIdentifier*> self_;  // answers may come back after our end
 };
 
 }  // namespace nodepilot

@@ -26,13 +26,21 @@ CallerCall::CallerCall(const ApiContext& context, Call& call, const char* method
 void CallerCall::on_half_close(Call&) { end(Status()); }
 
 void CallerCall::identify() {
-  context_.callers.identify(call_.peer(), while_open([this](const expected<Selectors>& found) {
-                              if (found) return on_caller(*found);
-                              log::debug(
-                                  "workload attestation failed",
-                                  {{"pid", call_.peer()->pid()}, {"cause", found.error().message}});
-                              end(Status(Code::kUnavailable, "workload attestation failed"));
-                            }));
+  auto done = [this](const expected<Attested>& found) {
+    if (!found) {
+      log::debug("workload attestation failed",
+                 {{"pid", call_.peer()->pid()}, {"cause", found.error().message}});
+      return end(Status(Code::kUnavailable, "workload attestation failed"));
+    }
+    fully_known_ = found->complete;
+    on_caller(found->selectors);
+  };
+  context_.callers.identify(call_.peer(), self_, while_open(done));
+}
+
+Status CallerCall::no_identity() const {
+  if (fully_known_) return Status(Code::kPermissionDenied, "no identity issued");
+  return Status(Code::kUnavailable, "workload attestation is incomplete");
 }
 
 void CallerCall::served(std::size_t identities) {

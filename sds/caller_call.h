@@ -37,6 +37,10 @@ class CallerCall : public CallHandler {
     };
   }
 
+  // What a caller hears that matches no entry: PERMISSION_DENIED, upon which clients drop what they
+  // hold, only if it is fully known who it is; else UNAVAILABLE.
+  Status no_identity() const;
+
   // Logs once that the caller is served.
   void served(std::size_t identities);
   // Logs why and finishes the call; later calls do nothing.
@@ -51,6 +55,7 @@ class CallerCall : public CallHandler {
   Call& call_;
   const char* const method_;
 
+  bool fully_known_ = true;
   bool served_ = false;
   bool ended_ = false;
   std::shared_ptr<CallerCall*> self_;  // answers may come back after our end

@@ -10,7 +10,7 @@ CallerStream::CallerStream(const ApiContext& context, Call& call, const char* me
 
 void CallerStream::on_caller(const Selectors& selectors) {
   if (context().on_caller && interest_ == Interest::kSvids) {
-    noted_ = context().on_caller(call().peer(), context().store.entries().match(selectors));
+    noted_ = context().on_caller(call().peer(), context().store.match(selectors));
   }
   subscription_ = context().store.subscribe(
       selectors, [this](const UpdatePtr& latest) { update(latest); }, interest_);
@@ -18,7 +18,7 @@ void CallerStream::on_caller(const Selectors& selectors) {
 }
 
 void CallerStream::update(UpdatePtr latest) {
-  if (!latest->entitled) return end(Status(Code::kPermissionDenied, "no identity issued"));
+  if (!latest->entitled) return end(no_identity());
   on_update(std::move(latest));
 }
 

@@ -18,12 +18,11 @@ namespace {
 // How far a token's clock may be off ours.
 constexpr Duration kLeeway = std::chrono::seconds(30);
 
-// The entries that a token is wanted for; kPermissionDenied if there is none.
-expected<std::vector<EntryPtr>> choose(std::vector<EntryPtr> entries, const std::string& named) {
+// The entries that a token is wanted for.
+std::vector<EntryPtr> choose(std::vector<EntryPtr> entries, const std::string& named) {
   if (!named.empty()) {
     std::erase_if(entries, [&](const EntryPtr& entry) { return entry->spiffe_id.str() != named; });
   }
-  if (entries.empty()) return fail(Code::kPermissionDenied, "no identity issued");
   return entries;
 }
 
@@ -52,16 +51,16 @@ class FetchJwtSvid : public CallerCall {
 
  private:
   void on_caller(const Selectors& selectors) override {
-    auto entries = choose(context().store.entries().match(selectors), request_.spiffe_id());
-    if (!entries) return end(Status(entries.error()));
+    auto entries = choose(context().store.match(selectors), request_.spiffe_id());
+    if (entries.empty()) return end(no_identity());
     if (!context().jwt_svids) {
       return end(Status(Code::kUnimplemented, "the CA of this agent signs no JWT-SVIDs"));
     }
     // All places first: an answer may come at once.
-    for (const EntryPtr& entry : *entries) answers_.push_back({entry, std::nullopt});
-    for (std::size_t i = 0; i < entries->size() && !ended(); ++i) {
+    for (const EntryPtr& entry : entries) answers_.push_back({entry, std::nullopt});
+    for (std::size_t i = 0; i < entries.size() && !ended(); ++i) {
       context().jwt_svids->fetch(
-          (*entries)[i], {request_.audience().begin(), request_.audience().end()},
+          entries[i], {request_.audience().begin(), request_.audience().end()},
           while_open([this, i](const expected<JwtSvid>& svid) { answer(i, svid); }));
     }
   }
@@ -128,7 +127,7 @@ class ValidateJwtSvid : public CallerCall {
     if (!store.bundle()) {
       return end(Status(Code::kUnavailable, "no trust bundle yet: the CA has not answered"));
     }
-    auto bundles = store.federated_with(store.entries().match(selectors));
+    auto bundles = store.federated_with(store.match(selectors));
     bundles.insert_or_assign(store.bundle()->trust_domain(), store.bundle());
     context().workers.run(
         [request = request_, bundles = std::move(bundles), now = context().clock.now()] {

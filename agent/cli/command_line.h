@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "agent/base/log.h"
+#include "agent/base/selector.h"
 #include "agent/base/time.h"
 #include "agent/cli/exit_code.h"
 #include "agent/endpoint_address.h"
@@ -68,11 +69,21 @@ struct BundleDiffOptions {
   std::string after;
 };
 
+struct RulesTestOptions {
+  std::filesystem::path config;
+  Selectors selectors;
+  bool json = false;
+};
+
+struct RulesImportOptions {
+  std::filesystem::path file;  // "-": what comes on stdin
+};
+
 struct VersionOptions {};
 
-using Command =
-    std::variant<RunOptions, ValidateOptions, StatusOptions, RotateOptions, FetchX509Options,
-                 BundleShowOptions, BundleDiffOptions, VersionOptions>;
+using Command = std::variant<RunOptions, ValidateOptions, StatusOptions, RotateOptions,
+                             FetchX509Options, BundleShowOptions, BundleDiffOptions,
+                             RulesTestOptions, RulesImportOptions, VersionOptions>;
 
 // If there is nothing to execute (help was asked for, wrong usage) what is to be said has been
 // printed, and the code is what to end with.

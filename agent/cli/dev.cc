@@ -6,6 +6,7 @@
 
 #include "agent/base/files.h"
 #include "agent/config_entry.h"
+#include "agent/known_selectors.h"
 
 namespace nodepilot {
 namespace fs = std::filesystem;

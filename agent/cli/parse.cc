@@ -8,6 +8,7 @@
 #include "agent/cli/commands.h"
 #include "agent/config_entry.h"
 #include "agent/config_text.h"
+#include "agent/known_selectors.h"
 
 namespace nodepilot {
 namespace {
@@ -88,6 +89,8 @@ struct Options {
   FetchX509Options fetch;
   BundleShowOptions bundle_show;
   BundleDiffOptions bundle_diff;
+  RulesTestOptions rules_test;
+  RulesImportOptions rules_import;
 };
 
 CLI::App& add_run(CLI::App& app, RunOptions& options) {
@@ -209,6 +212,39 @@ CLI::App& add_bundle_diff(CLI::App& bundle, BundleDiffOptions& options) {
   return diff;
 }
 
+CLI::App& add_rules_test(CLI::App& rules, RulesTestOptions& options) {
+  CLI::App& test = add_command(
+      rules, "test", "Tell which identities a caller with some selectors would get, and why",
+      "  nodepilot rules test agent.yaml --selector k8s:ns:shop --selector k8s:sa:web",
+      "0 an identity, 1 failed, 2 usage, 4 none, 78 configuration invalid");
+  add_parsed(test, "file", options.config, as_path, "configuration file")->type_name("FILE");
+  test.add_option_function<std::vector<std::string>>(
+          "--selector",
+          [&options](const std::vector<std::string>& texts) {
+            for (const std::string& text : texts) {
+              auto selector = parse_known_selector(text);
+              if (!selector) throw CLI::ValidationError("--selector", selector.error().message);
+              options.selectors.insert(*std::move(selector));
+            }
+          },
+          "what the attestors would find; may be repeated")
+      ->type_name("TYPE:VALUE")
+      ->allow_extra_args(false);
+  add_choice<bool>(test, options.json, {{"text", false}, {"json", true}});
+  return test;
+}
+
+CLI::App& add_rules_import(CLI::App& rules, RulesImportOptions& options) {
+  CLI::App& import = add_command(
+      rules, "import", "Print the registration entries of a SPIRE server as `identities:`",
+      "  spire-server entry show -output json | nodepilot rules import -\n"
+      "  nodepilot rules import entries.json >>agent.yaml",
+      "0 ok, 1 failed or some entries were left out, 2 usage");
+  add_parsed(import, "file", options.file, as_path, "its output in JSON; - is stdin")
+      ->type_name("FILE");
+  return import;
+}
+
 // "nodepilot fetch x509"
 std::string full_name(const CLI::App& app) {
   if (app.get_parent() == nullptr) return app.get_name();
@@ -293,6 +329,17 @@ expected<void> complete(BundleDiffOptions& options) {
   return fail(Code::kInvalidArgument, "name the two bundles to compare");
 }
 
+expected<void> complete(RulesTestOptions& options) {
+  if (options.config.empty()) return fail(Code::kInvalidArgument, "name the configuration file");
+  if (!options.selectors.empty()) return {};
+  return fail(Code::kInvalidArgument, "give what the caller has: --selector TYPE:VALUE");
+}
+
+expected<void> complete(RulesImportOptions& options) {
+  if (!options.file.empty()) return {};
+  return fail(Code::kInvalidArgument, "name the file to import, or - for stdin");
+}
+
 template <class Specific>
 tl::expected<Command, ExitCode> finished(const CLI::App& app, Specific& options) {
   if (auto whole = complete(options); !whole) {
@@ -327,6 +374,12 @@ tl::expected<Command, ExitCode> parse_command_line(int argc, const char* const* 
   bundle.require_subcommand(0, 1);
   CLI::App& bundle_show = add_bundle_show(bundle, options.bundle_show);
   CLI::App& bundle_diff = add_bundle_diff(bundle, options.bundle_diff);
+  CLI::App& rules = add_command(root, "rules", "Try rules, or take those of a SPIRE server",
+                                "  nodepilot rules test agent.yaml --selector unix:uid:1000",
+                                "those of the command below it");
+  rules.require_subcommand(0, 1);
+  CLI::App& rules_test = add_rules_test(rules, options.rules_test);
+  CLI::App& rules_import = add_rules_import(rules, options.rules_import);
   CLI::App& version = add_command(root, "version", "Print the version", "  nodepilot version", "0");
 
   try {
@@ -346,6 +399,8 @@ tl::expected<Command, ExitCode> parse_command_line(int argc, const char* const* 
   if (x509.parsed()) return finished(x509, options.fetch);
   if (bundle_show.parsed()) return options.bundle_show;
   if (bundle_diff.parsed()) return finished(bundle_diff, options.bundle_diff);
+  if (rules_test.parsed()) return finished(rules_test, options.rules_test);
+  if (rules_import.parsed()) return finished(rules_import, options.rules_import);
   std::string message = "a command is missing:";
   for (const std::string& name : names_of_commands(named)) message += " " + name;
   return tl::unexpected(usage(named, message));

@@ -13,6 +13,7 @@
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
 #include <functional>
+#include <limits>
 
 #include "rotation/https/resolver.h"
 #include "rotation/https/retry_after.h"
@@ -26,6 +27,7 @@ namespace http = boost::beast::http;
 using boost::system::error_code;
 
 constexpr std::uint32_t kMaxHeaderBytes = 16 * 1024;
+constexpr std::size_t kPieceBytes = std::size_t{64} * 1024;
 constexpr Duration kStopCheck = std::chrono::milliseconds(50);
 
 // Like Beast's own, in wiping memory: what is sent may hold a token.
@@ -51,12 +53,20 @@ expected<void> set_header(Message& message, const HttpsHeader& header) {
 // until it is done or the time is up.
 class Exchange {
  public:
+  // `request` outlives it.
   explicit Exchange(const HttpsRequest& request)
       : request_(request),
         deadline_(std::chrono::steady_clock::now() + request.timeout),
-        check_(request) {}
+        check_(request) {
+    parser_.header_limit(kMaxHeaderBytes);
+    // Beast 1.74 counts bytes twice that do not fit into a piece; read_piece() counts.
+    parser_.body_limit(std::numeric_limits<std::uint64_t>::max());
+  }
 
-  expected<HttpsReply> run();
+  // Everything up to the body, which is left out.
+  expected<HttpsReply> open();
+  // The next piece, valid until the next call; empty at the end.
+  expected<std::string_view> read_piece();
 
  private:
   using Stream = asio::ssl::stream<asio::ip::tcp::socket>;
@@ -68,9 +78,10 @@ class Exchange {
   expected<void> connect();
   expected<void> prove_server();
   expected<void> write();
-  expected<HttpsReply> read();
+  expected<HttpsReply> read_head();
   template <class Start>
   expected<void> read_step(Start start);
+  expected<void> check_size(std::uint64_t bytes) const;
 
   const HttpsRequest& request_;
   const std::chrono::steady_clock::time_point deadline_;
@@ -78,6 +89,10 @@ class Exchange {
   asio::io_context io_{1};
   std::optional<TlsContext> context_;
   std::optional<Stream> stream_;
+  boost::beast::basic_flat_buffer<WipingAllocator<char>> buffer_;
+  http::response_parser<http::buffer_body> parser_;
+  SecretBytes piece_;
+  std::uint64_t read_bytes_ = 0;  // of the body
 };
 
 expected<void> Exchange::step(const char* what, std::chrono::steady_clock::time_point end,
@@ -101,14 +116,14 @@ expected<void> Exchange::step(const char* what, std::chrono::steady_clock::time_
   return {};
 }
 
-expected<HttpsReply> Exchange::run() {
+expected<HttpsReply> Exchange::open() {
   context_ = TRY(make_client_tls());
   if (request_.client) TRY(show(*context_, request_.client->chain, request_.client->key));
   TRY(check_.install(*context_));
   TRY(connect());
   TRY(prove_server());
   TRY(write());
-  return read();
+  return read_head();
 }
 
 expected<void> Exchange::connect() {
@@ -157,15 +172,10 @@ expected<void> Exchange::write() {
   });
 }
 
-expected<HttpsReply> Exchange::read() {
-  boost::beast::basic_flat_buffer<WipingAllocator<char>> buffer;
-  http::response_parser<http::string_body> parser;
-  parser.header_limit(kMaxHeaderBytes);
-  parser.body_limit(request_.max_body_bytes);
-  // In two steps: reading all at once, Beast 1.74 forgets that Content-Length is over the limit.
-  TRY(read_step([&](auto done) { http::async_read_header(*stream_, buffer, parser, done); }));
-  TRY(read_step([&](auto done) { http::async_read(*stream_, buffer, parser, done); }));
-  auto message = parser.release();
+expected<HttpsReply> Exchange::read_head() {
+  TRY(read_step([&](auto done) { http::async_read_header(*stream_, buffer_, parser_, done); }));
+  TRY(check_size(parser_.content_length().value_or(0)));
+  const auto& message = parser_.get();
   auto field = [&](http::field name) {
     auto value = message[name];
     return std::string(value.data(), value.size());
@@ -174,7 +184,27 @@ expected<HttpsReply> Exchange::read() {
                     .content_type = field(http::field::content_type),
                     .location = field(http::field::location),
                     .retry_after = parse_retry_after(field(http::field::retry_after), request_.now),
-                    .body = std::move(message.body())};
+                    .body = {}};
+}
+
+expected<std::string_view> Exchange::read_piece() {
+  piece_.resize(kPieceBytes);
+  auto& body = parser_.get().body();
+  body.data = piece_.data();
+  body.size = piece_.size();
+  while (!parser_.is_done() && body.size == piece_.size()) {
+    TRY(read_step([&](auto done) { http::async_read(*stream_, buffer_, parser_, done); }));
+  }
+  std::string_view piece(reinterpret_cast<const char*>(piece_.data()), piece_.size() - body.size);
+  read_bytes_ += piece.size();
+  TRY(check_size(read_bytes_));
+  return piece;
+}
+
+expected<void> Exchange::check_size(std::uint64_t bytes) const {
+  if (bytes <= request_.max_body_bytes) return {};
+  return fail(Code::kDataLoss, fmt::format("read the answer: its body is larger than {} bytes",
+                                           request_.max_body_bytes));
 }
 
 template <class Start>
@@ -183,31 +213,73 @@ expected<void> Exchange::read_step(Start start) {
   error_code failure;
   auto read = step(what, deadline_, [&](const Done& done) {
     start([&failure, done](error_code error, std::size_t) {
+      if (error == http::error::need_buffer) error = {};  // the piece is full
       failure = error;
       done(error);
     });
   });
-  if (failure == http::error::body_limit) {
-    return fail(Code::kDataLoss,
-                fmt::format("{}: its body is larger than {} bytes", what, request_.max_body_bytes));
-  }
   if (failure.category() == make_error_code(http::error::end_of_stream).category()) {
     return fail(Code::kDataLoss, fmt::format("{}: no HTTP: {}", what, failure.message()));
   }
   return read;
 }
 
+std::string name_of(const HttpsRequest& request) {
+  return std::string(name_of(request.method)) + " " + request.url.str();
+}
+
+// What `step` yields, its error with the request's name before it. Asio and Beast throw when they
+// are out of descriptors or memory.
+template <class Step>
+auto guarded(const HttpsRequest& request, Step step) -> decltype(step()) {
+  try {
+    auto done = step();
+    if (!done) return fail_with(name_of(request), done.error());
+    return done;
+  } catch (const std::exception& error) {
+    return fail(Code::kInternal, name_of(request) + ": " + error.what());
+  }
+}
+
+class OpenExchange : public HttpsStream {
+ public:
+  explicit OpenExchange(HttpsRequest request) : request_(std::move(request)) {}
+
+  expected<void> open() {
+    head_ = TRY(guarded(request_, [this] { return exchange_.emplace(request_).open(); }));
+    return {};
+  }
+  const HttpsReply& head() const override { return head_; }
+  expected<std::string_view> read() override {
+    return guarded(request_, [this] { return exchange_->read_piece(); });
+  }
+
+ private:
+  const HttpsRequest request_;
+  std::optional<Exchange> exchange_;
+  HttpsReply head_;
+};
+
+expected<HttpsReply> send(const HttpsRequest& request) {
+  Exchange exchange(request);
+  HttpsReply reply = TRY(exchange.open());
+  while (true) {
+    auto piece = TRY(exchange.read_piece());
+    if (piece.empty()) return reply;
+    reply.body += piece;
+  }
+}
+
 }  // namespace
 
 expected<HttpsReply> https_send(const HttpsRequest& request) {
-  std::string what = std::string(name_of(request.method)) + " " + request.url.str();
-  try {
-    auto reply = Exchange(request).run();
-    if (!reply) return fail_with(std::move(what), reply.error());
-    return reply;
-  } catch (const std::exception& error) {  // Asio and Beast, out of descriptors or memory
-    return fail(Code::kInternal, what + ": " + error.what());
-  }
+  return guarded(request, [&] { return send(request); });
+}
+
+expected<std::unique_ptr<HttpsStream>> https_open(HttpsRequest request) {
+  auto stream = std::make_unique<OpenExchange>(std::move(request));
+  TRY(stream->open());
+  return stream;
 }
 
 }  // namespace nodepilot

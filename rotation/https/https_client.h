@@ -1,4 +1,5 @@
-// One HTTPS request at a time, on the calling thread. The server is proven before a byte is sent.
+// One HTTPS request at a time, on the calling thread. The server is proven before a byte is sent,
+// unless it may be AnyServer.
 #pragma once
 
 #include <cstddef>
@@ -6,6 +7,7 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -18,7 +20,8 @@ namespace nodepilot {
 
 // The Web PKI: a chain to a locally trusted CA and a certificate for the URL's host (RFC 6125).
 struct WebServer {
-  std::vector<Certificate> roots{};  // none: those of the system
+  std::vector<Certificate> roots{};   // none: those of the system
+  std::optional<std::string> name{};  // a DNS name or IP address; none: the URL's host
 };
 
 // An X509-SVID for exactly `id` by a root of `bundle`, which is that of its trust domain; the
@@ -28,7 +31,10 @@ struct SpiffeServer {
   std::shared_ptr<const TrustBundle> bundle;
 };
 
-using ServerIdentity = std::variant<WebServer, SpiffeServer>;
+// Nobody in particular: whoever answers gets what is sent. Only for an operator who insists.
+struct AnyServer {};
+
+using ServerIdentity = std::variant<WebServer, SpiffeServer, AnyServer>;
 
 // What we show to a server that asks for a certificate.
 struct ClientIdentity {
@@ -71,5 +77,24 @@ struct HttpsReply {
 // reached), kUnauthenticated (not the server that was meant), kDataLoss (no HTTP, or too much of
 // it), kInvalidArgument (a header that would break the request's head), kCancelled (stopped).
 expected<HttpsReply> https_send(const HttpsRequest& request);
+
+// An answer that is too large to be held as a whole. Thread: worker, one at a time.
+class HttpsStream {
+ public:
+  HttpsStream() = default;
+  HttpsStream(const HttpsStream&) = delete;
+  HttpsStream& operator=(const HttpsStream&) = delete;
+  virtual ~HttpsStream() = default;
+
+  // Without its body.
+  virtual const HttpsReply& head() const = 0;
+
+  // The next piece of the body, valid until the next call; empty at the end. Errors as of
+  // https_send(), whose limits of time and size it keeps; after one there is nothing more to read.
+  virtual expected<std::string_view> read() = 0;
+};
+
+// The same, up to the body: the caller looks at the head, then reads as much as it wants.
+expected<std::unique_ptr<HttpsStream>> https_open(HttpsRequest request);
 
 }  // namespace nodepilot

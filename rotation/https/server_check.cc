@@ -43,7 +43,9 @@ expected<void> trust(SSL_CTX* context, const std::vector<Certificate>& roots) {
 
 expected<void> ServerCheck::install(TlsContext& context) {
   SSL_CTX* raw = context.native_handle();
-  SSL_CTX_set_verify(raw, SSL_VERIFY_PEER, nullptr);
+  bool is_any = std::holds_alternative<AnyServer>(request_.server);
+  SSL_CTX_set_verify(raw, is_any ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, nullptr);
+  if (is_any) return {};
   if (const auto* web = std::get_if<WebServer>(&request_.server)) return trust(raw, web->roots);
   // Replaces OpenSSL's own check as a whole.
   SSL_CTX_set_cert_verify_callback(raw, &ServerCheck::verify_spiffe, this);
@@ -51,12 +53,13 @@ expected<void> ServerCheck::install(TlsContext& context) {
 }
 
 expected<void> ServerCheck::install(SSL* connection) {
-  const std::string& host = request_.url.host();
-  bool is_address = request_.url.host_is_address();
+  const auto* web = std::get_if<WebServer>(&request_.server);
+  const std::string& host = web && web->name ? *web->name : request_.url.host();
+  bool is_address = is_ip_address(host);
   if (!is_address && SSL_set_tlsext_host_name(connection, host.c_str()) != 1) {
     return fail_setup("server name");
   }
-  if (!std::holds_alternative<WebServer>(request_.server)) return {};
+  if (web == nullptr) return {};
   X509_VERIFY_PARAM* rules = SSL_get0_param(connection);
   X509_VERIFY_PARAM_set_time(rules, to_time_t(request_.now));
   X509_VERIFY_PARAM_set_hostflags(rules, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
@@ -67,6 +70,7 @@ expected<void> ServerCheck::install(SSL* connection) {
 }
 
 std::optional<std::string> ServerCheck::refusal(SSL* connection) const {
+  if (std::holds_alternative<AnyServer>(request_.server)) return std::nullopt;
   if (!refusal_.empty()) return refusal_;
   long result = SSL_get_verify_result(connection);
   if (result == X509_V_OK) return std::nullopt;

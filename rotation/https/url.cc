@@ -73,6 +73,10 @@ expected<std::uint16_t> parse_port(std::string_view text) {
 
 }  // namespace
 
+bool is_ip_address(const std::string& host) {
+  return is_address(AF_INET, host) || is_address(AF_INET6, host);
+}
+
 expected<Url> Url::parse(std::string_view text) {
   if (text.size() > kMaxUrlBytes) return refuse("at most 2048 bytes", text);
   if (!text.starts_with(kScheme)) return refuse("it must start with https://", text);

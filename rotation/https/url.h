@@ -12,6 +12,9 @@ namespace nodepilot {
 
 inline constexpr std::size_t kMaxUrlBytes = 2048;
 
+// Whether `host` is an IPv4 address or an IPv6 address without brackets.
+bool is_ip_address(const std::string& host);
+
 class Url {
  public:
   // "https://HOST[:PORT][/PATH][?QUERY]" (RFC 3986, strictly): no other scheme, no userinfo, no

@@ -39,12 +39,14 @@ expected<void> check_key(const Contents& contents, const StateFiles& files) {
 class Reader {
  public:
   Reader(StateFiles& files, const EntrySet& entries, const TrustDomain& trust_domain)
-      : files_(files), trust_domain_(trust_domain) {
-    for (const EntryPtr& entry : entries.all()) entry_of_.emplace(svid_file(entry->id), entry);
+      : files_(files), entries_(entries), trust_domain_(trust_domain) {
+    for (const EntryPtr& entry : entries.fixed()) entry_of_.emplace(svid_file(entry->id), entry);
   }
 
+  // Whether it may be of use; for an identity that a template gave its content decides.
   bool is_known(const std::string& name) const {
-    return name == kBundleFile || entry_of_.contains(name);
+    bool has_templates = entries_.fixed().size() < entries_.rules().size();
+    return name == kBundleFile || entry_of_.contains(name) || (has_templates && is_svid_file(name));
   }
 
   void take(const std::string& name, const expected<SecretBytes>& content) {
@@ -78,14 +80,25 @@ class Reader {
 
   expected<void> take_svid(const std::string& name, const expected<SecretBytes>& content) {
     if (!content) return tl::unexpected(content.error());
-    const EntryPtr& entry = entry_of_.at(name);
     StoredSvid svid = TRY(decode_svid(*content));
-    if (svid.is_for(*entry)) {
-      state.svids.emplace(entry->id, std::move(svid));
-    } else {
+    EntryPtr entry = entry_for(name, svid.spiffe_id);
+    if (!entry) {
+      drop(name, "no identity of the configuration leads to " + svid.spiffe_id.str());
+    } else if (!svid.is_for(*entry)) {
       drop(name, "identity " + entry->id + " has other names in the configuration now");
+    } else {
+      state.svids.push_back({std::move(entry), std::move(svid)});
     }
     return {};
+  }
+
+  EntryPtr entry_for(const std::string& name, const SpiffeId& spiffe_id) const {
+    auto fixed = entry_of_.find(name);
+    if (fixed != entry_of_.end()) return fixed->second;
+    for (EntryPtr& made : entries_.made_from_templates(spiffe_id)) {
+      if (svid_file(made->id) == name) return std::move(made);
+    }
+    return nullptr;
   }
 
   void drop(const std::string& name, const std::string& why) {
@@ -109,8 +122,9 @@ class Reader {
   }
 
   StateFiles& files_;
+  const EntrySet& entries_;
   const TrustDomain& trust_domain_;
-  std::map<std::string, EntryPtr> entry_of_;  // by file
+  std::map<std::string, EntryPtr> entry_of_;  // by file; the fixed ones
 };
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "rotation/entry_set.h"
 #include "rotation/state/sealed_file.h"
@@ -13,10 +14,15 @@
 
 namespace nodepilot {
 
+struct SavedSvid {
+  EntryPtr entry;
+  StoredSvid stored;  // not verified yet
+};
+
 struct SavedState {
   std::optional<TrustBundle> bundle;
-  std::map<std::string, StoredSvid> svids;  // by entry id; not verified yet
-  std::set<std::string> obsolete;           // files that are of no use any more
+  std::vector<SavedSvid> svids;
+  std::set<std::string> obsolete;  // files that are of no use any more
   // Files that are neither used nor written over, and why: of a newer version, or not ours alone.
   std::map<std::string, Error> refused;
 };

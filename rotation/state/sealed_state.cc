@@ -38,11 +38,7 @@ SealedState::SealedState(Clock& clock, Workers& workers, StateFiles& files, Seal
       rotator_(rotator),
       schedule_(retry_policy(), std::move(jitter)),
       retry_(clock, [this] { write_next(); }),
-      self_(std::make_shared<SealedState*>(this)) {
-  for (const EntryPtr& entry : store.entries().all()) {
-    entry_of_.emplace(svid_file(entry->id), entry);
-  }
-}
+      self_(std::make_shared<SealedState*>(this)) {}
 
 expected<void> SealedState::restore(const TrustDomain& trust_domain) {
   SavedState saved = TRY(read_saved_state(files_, *key_, store_.entries(), trust_domain));
@@ -77,13 +73,14 @@ void SealedState::restore_waiting() {
   bool roots_settled = store_.bundle() && store_.common_bundle() == store_.bundle();
   if (waiting_.empty() || !roots_settled) return;
   // What is served may change the store, which leads back here.
-  Waiting waiting = std::exchange(waiting_, {});
-  std::erase_if(waiting, [&](const auto& one) { return restore_one(one.first, one.second); });
-  waiting_.merge(waiting);
+  auto waiting = std::exchange(waiting_, {});
+  std::erase_if(waiting, [&](const SavedSvid& saved) { return restore_one(saved); });
+  std::move(waiting.begin(), waiting.end(), std::back_inserter(waiting_));
 }
 
-bool SealedState::restore_one(const std::string& entry_id, const StoredSvid& stored) {
-  if (store_.is_supplied(entry_id)) return true;
+bool SealedState::restore_one(const SavedSvid& saved) {
+  const auto& [entry, stored] = saved;
+  if (store_.is_supplied(entry->id)) return true;
   Time now = clock_.now();
   X509Svid::Expectation expectation{stored.spiffe_id, stored.dns_names, now};
   auto starts = stored.chain.front().validity().not_before;
@@ -91,14 +88,14 @@ bool SealedState::restore_one(const std::string& entry_id, const StoredSvid& sto
 
   auto svid = X509Svid::verified(stored.key, stored.chain, *store_.bundle(), expectation);
   if (!svid) {
-    give_up(entry_id, svid.error().message);
+    give_up(*entry, svid.error().message);
     return true;
   }
   auto shared = std::make_shared<const X509Svid>(*std::move(svid));
   Time since = std::min(stored.arrived, now);
-  held_[entry_id] = {shared, since};
-  if (auto taken = rotator_.restore(entry_id, shared, since); !taken) {
-    give_up(entry_id, taken.error().message);
+  held_[svid_file(entry->id)] = {entry, shared, since};
+  if (auto taken = rotator_.restore(entry, shared, since); !taken) {
+    give_up(*entry, taken.error().message);
     return true;
   }
   log::info("stored svid served", {{"spiffe_id", shared->id().str()},
@@ -107,18 +104,20 @@ bool SealedState::restore_one(const std::string& entry_id, const StoredSvid& sto
   return true;
 }
 
-void SealedState::give_up(const std::string& entry_id, const std::string& why) {
-  log::warn("stored svid not served", {{"entry", entry_id}, {"reason", why}});
-  held_.erase(entry_id);
-  enqueue(svid_file(entry_id));
+void SealedState::give_up(const Entry& entry, const std::string& why) {
+  log::warn("stored svid not served", {{"entry", entry.id}, {"reason", why}});
+  std::string file = svid_file(entry.id);
+  held_.erase(file);
+  enqueue(file);
 }
 
 void SealedState::svid_changed(const std::string& entry_id) {
+  std::string file = svid_file(entry_id);
   SvidPtr svid = store_.svid(entry_id);
-  Held& held = held_[entry_id];
-  if (held.svid == svid) return;
-  held = {svid, clock_.now()};
-  enqueue(svid_file(entry_id));
+  auto held = held_.find(file);
+  if (svid == (held == held_.end() ? nullptr : held->second.svid)) return;
+  held_[file] = {store_.find(entry_id), svid, clock_.now()};
+  enqueue(file);
 }
 
 void SealedState::store_changed() {
@@ -157,20 +156,21 @@ void SealedState::write_next() {
                });
 }
 
-SealedState::Content SealedState::content_of(const std::string& file) const {
-  if (file == kBundleFile) return {bundle_, nullptr, {}};
-  auto entry = entry_of_.find(file);
-  if (entry == entry_of_.end()) return {};
-  auto held = held_.find(entry->second->id);
-  return {nullptr, entry->second, held == held_.end() ? Held{} : held->second};
+SealedState::Content SealedState::content_of(const std::string& file) {
+  if (file == kBundleFile) return {bundle_, {}};
+  auto held = held_.find(file);
+  if (held == held_.end()) return {};
+  if (held->second.svid) return {nullptr, held->second};
+  held_.erase(held);
+  return {};
 }
 
 std::optional<SecretBytes> SealedState::encode(const Content& content) {
   if (content.bundle) return encode_bundle(*content.bundle);
   const SvidPtr& svid = content.held.svid;
   if (!svid) return std::nullopt;
-  return encode_svid(
-      {svid->id(), content.entry->dns_names, content.held.since, svid->key(), svid->chain()});
+  const Held& held = content.held;
+  return encode_svid({svid->id(), held.entry->dns_names, held.since, svid->key(), svid->chain()});
 }
 
 void SealedState::finish(const std::string& file, const expected<void>& result) {

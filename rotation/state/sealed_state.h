@@ -8,6 +8,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "agent/base/clock.h"
 #include "agent/base/workers.h"
@@ -36,29 +37,28 @@ class SealedState {
   std::optional<Error> failure() const;
 
  private:
-  using Waiting = std::map<std::string, StoredSvid>;  // by entry id
   struct Held {
+    EntryPtr entry;
     SvidPtr svid;
     Time since{};
   };
   // What a file shall hold, a bundle or an SVID; with neither it shall be gone.
   struct Content {
     BundlePtr bundle;
-    EntryPtr entry;
     Held held;
   };
 
   void restore_waiting();
   // Whether it is settled: served, or never to be.
-  bool restore_one(const std::string& entry_id, const StoredSvid& stored);
-  void give_up(const std::string& entry_id, const std::string& why);
+  bool restore_one(const SavedSvid& saved);
+  void give_up(const Entry& entry, const std::string& why);
 
   void svid_changed(const std::string& entry_id);
   void store_changed();
   void enqueue(const std::string& file);
   void push(const std::string& file);
   void write_next();
-  Content content_of(const std::string& file) const;
+  Content content_of(const std::string& file);
   static std::optional<SecretBytes> encode(const Content& content);
   void finish(const std::string& file, const expected<void>& result);
 
@@ -69,9 +69,8 @@ class SealedState {
   IdentityStore& store_;
   Rotator& rotator_;
 
-  std::map<std::string, EntryPtr> entry_of_;  // by file
-  std::map<std::string, Held> held_;          // by entry id; what the disk holds or is to hold
-  Waiting waiting_;
+  std::map<std::string, Held> held_;  // by file; what the disk holds or is to hold
+  std::vector<SavedSvid> waiting_;
   std::map<std::string, Error> refused_;  // by file
   BundlePtr bundle_;                      // the last one that was written or is to be
   std::deque<std::string> queue_;         // files that differ from what is held

@@ -62,6 +62,8 @@ std::string svid_file(const std::string& entry_id) {
   return sha256_hex(entry_id) + std::string(kSuffix);
 }
 
+bool is_svid_file(std::string_view name) { return name.ends_with(kSuffix); }
+
 expected<std::unique_ptr<StateDirectory>> StateDirectory::open(fs::path directory) {
   std::unique_ptr<StateDirectory> files(new StateDirectory(std::move(directory)));
   auto claimed = files->claim();

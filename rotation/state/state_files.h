@@ -17,6 +17,7 @@ namespace nodepilot {
 inline constexpr std::string_view kBundleFile = "bundle";
 // Hashed: an entry's ID may be longer than a file's name, and holds slashes.
 std::string svid_file(const std::string& entry_id);
+bool is_svid_file(std::string_view name);
 
 // What is asked of the disk, so that tests can have it fail.
 // Thread: any, one call at a time. Blocks.

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <unordered_map>
 #include <utility>
 
@@ -19,6 +20,7 @@ using asio::posix::stream_descriptor;
 
 constexpr std::chrono::milliseconds kBackOff{20};
 constexpr int kAcceptsPerTurn = 8;  // those that are served already get their turn, too
+constexpr Duration kImpatience = std::chrono::milliseconds(100);  // while waiting for a path
 
 Fd spare_descriptor() { return Fd(::open("/dev/null", O_RDONLY | O_CLOEXEC)); }
 
@@ -37,6 +39,7 @@ class SocketListener final : public Listener {
       : context_(std::make_shared<ServerContext>(loop, options.name, options.limits,
                                                  std::move(methods))),
         path_check_every_(options.path_check),
+        on_standing_(std::move(options.on_standing)),
         path_(std::move(path)),
         socket_(loop.io()),
         back_off_(loop.io()),
@@ -54,13 +57,24 @@ class SocketListener final : public Listener {
   }
 
   expected<void> start() {
-    TRY(listen());
+    if (path_.holder() != SocketPath::Holder::kAnother) {
+      TRY(listen());
+      standing_ = Standing::kServing;
+    }
     watch_path();
     return {};
   }
 
+  Standing standing() const override { return standing_; }
+  void take_over() override {
+    may_take_over_ = true;
+    if (standing_ == Standing::kWaiting && !draining_) mend_path();
+  }
+
   void drain(Duration grace, std::function<void()> done) override;
   std::size_t connections() const override { return connections_.size(); }
+  int socket() override { return socket_.is_open() ? socket_.native_handle() : -1; }
+  void keep_path() override { path_.keep(); }
 
  private:
   // A handler for Asio that is void once it was cancelled or this is gone: a timer that has fired
@@ -79,15 +93,24 @@ class SocketListener final : public Listener {
   void serve(Fd socket);
   expected<void> try_serve(Fd socket, uid_t uid);
   void shed_one();
+  void accept_waiting();
   void watch_path();
+  void mend_path();
+  void look_at_other();
+  using Tell = decltype(log::warn);
+  void serve_path(Tell* tell, const char* what);
+  void stand(Standing standing);
   void drained();
 
   // Constant after construction.
   const std::shared_ptr<ServerContext> context_;
   const Duration path_check_every_;
+  const std::function<void()> on_standing_;
 
   // Loop only.
   SocketPath path_;
+  Standing standing_ = Standing::kWaiting;
+  bool may_take_over_ = false;
   stream_descriptor socket_;
   bool waiting_ = false;           // for the socket to have a connection
   Fd spare_ = spare_descriptor();  // given up for a moment to accept, and close, one too many
@@ -95,12 +118,14 @@ class SocketListener final : public Listener {
   asio::steady_timer path_check_;
   asio::steady_timer grace_;
   std::unordered_map<Connection*, std::shared_ptr<Connection>> connections_;
-  std::function<void()> done_;  // set while draining
+  bool draining_ = false;
+  std::function<void()> done_;  // set until it is drained
   const std::shared_ptr<int> alive_ = std::make_shared<int>();
 };
 
 expected<void> SocketListener::listen() {
   Fd fresh = TRY(path_.listen());
+  accept_waiting();
   boost::system::error_code error;
   socket_.close(error);
   socket_.assign(fresh.get(), error);
@@ -169,22 +194,61 @@ expected<void> SocketListener::try_serve(Fd socket, uid_t uid) {
   return started;
 }
 
-// Somebody may remove the socket, or put another in its place: take the path back.
+// Who has connected to a socket that is about to be closed waits in its queue. It is no longer at
+// the path, so that there is an end to them.
+void SocketListener::accept_waiting() {
+  if (!socket_.is_open()) return;
+  for (int i = 0; i < SOMAXCONN && accept_one(); ++i) continue;
+}
+
 void SocketListener::watch_path() {
-  path_check_.expires_after(path_check_every_);
+  path_check_.expires_after(standing_ == Standing::kWaiting
+                                ? std::min(path_check_every_, kImpatience)
+                                : path_check_every_);
   path_check_.async_wait(later([this] {
-    if (!path_.is_ours()) {
-      auto again = listen();
-      log::warn("the socket was removed or replaced; put it back",
-                {{"path", path_.path().native()},
-                 {"outcome", again ? "done" : again.error().message.c_str()}});
-    }
+    mend_path();
     watch_path();
   }));
 }
 
+void SocketListener::mend_path() {
+  switch (path_.holder()) {
+    case SocketPath::Holder::kUs:
+      return stand(Standing::kServing);
+    case SocketPath::Holder::kUsLost:
+      return serve_path(log::warn, "the socket was removed or replaced; put it back");
+    case SocketPath::Holder::kAnother:
+      return look_at_other();
+  }
+}
+
+void SocketListener::look_at_other() {
+  if (path_.inherit()) return serve_path(log::warn, "the other agent has ended; its path is ours");
+  if (standing_ == Standing::kServing) {
+    log::info("another agent took the path over; serving who is connected",
+              {{"path", path_.path().native()}, {"connections", connections_.size()}});
+    return stand(Standing::kFollowed);
+  }
+  if (standing_ == Standing::kWaiting && may_take_over_) {
+    serve_path(log::info, "took the path over from another agent");
+  }
+}
+
+void SocketListener::serve_path(Tell* tell, const char* what) {
+  auto done = listen();
+  tell(what, {{"path", path_.path().native()},
+              {"outcome", done ? "done" : done.error().message.c_str()}});
+  if (done) stand(Standing::kServing);
+}
+
+void SocketListener::stand(Standing standing) {
+  if (std::exchange(standing_, standing) != standing) on_standing_();
+}
+
 void SocketListener::drain(Duration grace, std::function<void()> done) {
+  draining_ = true;
   done_ = std::move(done);
+  if (path_.holder() == SocketPath::Holder::kAnother) accept_waiting();
   boost::system::error_code ignored;
   socket_.close(ignored);
   back_off_.cancel();
@@ -205,7 +269,12 @@ void SocketListener::drained() {
 }  // namespace
 
 expected<std::unique_ptr<Listener>> Listener::open(Loop& loop, Options options, Methods methods) {
-  auto path = TRY(SocketPath::claim(options.path, options.mode));
+  auto path = TRY(SocketPath::claim(options.path, options.mode, options.may_follow));
+  return open(loop, std::move(options), std::move(methods), std::move(path));
+}
+
+expected<std::unique_ptr<Listener>> Listener::open(Loop& loop, Options options, Methods methods,
+                                                   SocketPath path) {
   auto listener =
       std::make_unique<SocketListener>(loop, options, std::move(methods), std::move(path));
   TRY(listener->start());

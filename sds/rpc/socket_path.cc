@@ -1,14 +1,15 @@
 #include "sds/rpc/socket_path.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
-#include <sys/socket.h>
+#include <fmt/format.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
 #include <cerrno>
-#include <cstring>
 #include <string>
+
+#include "agent/base/log.h"
+#include "sds/rpc/listening_socket.h"
 
 namespace nodepilot {
 namespace {
@@ -17,9 +18,7 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kMaxBytes = sizeof(sockaddr_un::sun_path) - sizeof(".new");
 
-fs::path beside(const fs::path& path, const char* suffix) { return path.string() + suffix; }
-
-fs::path temporary(const fs::path& path) { return beside(path, ".new"); }
+fs::path temporary(const fs::path& path) { return path.string() + ".new"; }
 
 tl::unexpected<Error> unusable(const fs::path& path, const std::string& why) {
   return fail(Code::kFailedPrecondition, "socket " + path.string() + ": " + why);
@@ -68,72 +67,97 @@ expected<void> check_target(const fs::path& path) {
   return unusable(path, "something that is no socket is there; remove it or choose another path");
 }
 
-expected<Fd> take_lock(const fs::path& path) {
-  fs::path name = beside(path, ".lock");
-  Fd lock(::open(name.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (!lock) return fail_errno("open " + name.string(), errno);
-  if (::flock(lock.get(), LOCK_EX | LOCK_NB) == 0) return lock;
-  if (errno != EWOULDBLOCK) return fail_errno("lock " + name.string(), errno);
-  return fail(Code::kFailedPrecondition, "another nodepilot serves " + path.string() + " (lock " +
-                                             name.string() + " is held)");
-}
-
-expected<Fd> bind_at(const fs::path& path) {
-  Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (!socket) return fail_errno("make a socket", errno);
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  path.native().copy(address.sun_path, sizeof address.sun_path - 1);
-  const auto* generic = reinterpret_cast<const sockaddr*>(&address);  // NOLINT: the sockets API
-  if (::bind(socket.get(), generic, sizeof address) != 0) {
-    return fail_errno("bind " + path.string(), errno);
-  }
-  return socket;
-}
-
 bool same_file(const struct stat& a, const struct stat& b) {
   return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
-}  // namespace
-
-expected<SocketPath> SocketPath::claim(fs::path path, mode_t mode) {
+expected<void> check(const fs::path& path) {
   TRY(check_name(path));
   TRY(check_directory(path));
-  TRY(check_target(path));
-  Fd lock = TRY(take_lock(path));
-  return SocketPath(std::move(path), mode, std::move(lock));
+  return check_target(path);
+}
+
+// Which socket the path leads to: its number among sockets, and its file's. Empty if in doubt.
+std::string note_on(const Fd& socket, const fs::path& path) {
+  struct stat itself {};
+  struct stat file {};
+  if (::fstat(socket.get(), &itself) != 0 || ::lstat(path.c_str(), &file) != 0) return {};
+  return fmt::format("socket {} is file {} on {}", itself.st_ino, file.st_ino, file.st_dev);
+}
+
+}  // namespace
+
+expected<SocketPath> SocketPath::claim(fs::path path, mode_t mode, bool may_follow) {
+  TRY(check(path));
+  SocketPath claimed(std::move(path), mode);
+  auto taken = claimed.lock_.take();
+  bool is_held = !taken && taken.error().code == Code::kFailedPrecondition;
+  if (!taken && !(may_follow && is_held)) return tl::unexpected(taken.error());
+  return claimed;
+}
+
+expected<SocketPath> SocketPath::adopt(fs::path path, Fd socket) {
+  TRY(check(path));
+  TRY(check_listens_at(socket, path));
+  if (!TRY(adapt_listening(socket))) {
+    log::warn("the socket that was passed lacks PassCredentials=yes; who came early is closed",
+              {{"path", path.string()}});
+  }
+  SocketPath adopted(std::move(path), 0);
+  auto taken = adopted.lock_.take();
+  if (!taken && taken.error().code == Code::kFailedPrecondition) {
+    return tl::unexpected(taken.error());
+  }
+  adopted.first_ = std::move(socket);
+  adopted.is_adopted_ = true;
+  return adopted;
+}
+
+bool SocketPath::resume(Fd socket) {
+  auto is_one =
+      check_listens_at(socket, temporary(path_)).and_then([&] { return adapt_listening(socket); });
+  std::string note = note_on(socket, path_);
+  if (!is_one || !lock_.is_ours() || note.empty() || note != lock_.read_note()) return false;
+  inode_ = Fd(::open(path_.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  if (!inode_) return false;
+  first_ = std::move(socket);
+  return true;
 }
 
 expected<Fd> SocketPath::listen() {
+  if (first_) return std::move(first_);
+  auto change = TRY(lock_.begin_change());
   fs::path fresh = temporary(path_);
   ::unlink(fresh.c_str());  // of a run that crashed between bind() and rename()
-  Fd socket = TRY(bind_at(fresh));
-  // Accepted sockets inherit it.
-  int on = 1;
-  if (::setsockopt(socket.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof on) != 0) {
-    return fail_errno("set SO_PASSCRED", errno);
-  }
-  if (::chmod(fresh.c_str(), mode_) != 0) return fail_errno("chmod " + fresh.string(), errno);
-  if (::listen(socket.get(), SOMAXCONN) != 0) return fail_errno("listen", errno);
+  Fd socket = TRY(listen_at(fresh, mode_));
   Fd inode(::open(fresh.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
   if (!inode) return fail_errno("open " + fresh.string(), errno);
   if (::rename(fresh.c_str(), path_.c_str()) != 0) {
     return fail_errno("rename " + fresh.string() + " to " + path_.string(), errno);
   }
   inode_ = std::move(inode);
+  if (!lock_.is_ours()) TRY(lock_.succeed(std::move(change)));
+  lock_.write_note(note_on(socket, path_));
   return socket;
 }
 
-bool SocketPath::is_ours() const {
+bool SocketPath::leads_to_ours() const {
   struct stat there {};
   struct stat ours {};
   return inode_ && ::lstat(path_.c_str(), &there) == 0 && ::fstat(inode_.get(), &ours) == 0 &&
          same_file(there, ours);
 }
 
+SocketPath::Holder SocketPath::holder() const {
+  if (is_adopted_) return Holder::kUs;
+  if (!lock_.is_ours()) return Holder::kAnother;
+  return leads_to_ours() ? Holder::kUs : Holder::kUsLost;
+}
+
 SocketPath::~SocketPath() {
-  if (is_ours()) ::unlink(path_.c_str());
+  if (is_kept_ || !leads_to_ours() || !lock_.is_ours()) return;
+  // A successor that is about to come has put, or will put, its own socket there.
+  if (auto change = lock_.begin_change(); change && leads_to_ours()) ::unlink(path_.c_str());
 }
 
 }  // namespace nodepilot

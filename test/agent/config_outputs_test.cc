@@ -128,7 +128,8 @@ TEST_CASE("the identity must be one of identities") {
                                "spiffe://example.org/web#3", "spiffe://example.org"}) {
     CHECK(errors_of("- { identity: \"" + std::string(identity) +
                     "\", directory: /etc/web, profile: pem }\n") ==
-          "a.yaml:2:15: outputs[0].identity: must be one of identities, by its path or ID, got \"" +
+          "a.yaml:2:15: outputs[0].identity: must be one of identities with a fixed id, by its "
+          "path or ID, got \"" +
               std::string(identity) + "\"\n");
   }
 }
@@ -137,7 +138,8 @@ TEST_CASE("the identity of the bundle endpoint is not for files") {
   CHECK(errors_of("- { identity: /endpoint, directory: /etc/web, profile: pem }\n",
                   "bundle_endpoint: { listen: \"127.0.0.1:8443\", profile: https_spiffe, "
                   "spiffe_id: /endpoint }\n") ==
-        "a.yaml:2:15: outputs[0].identity: must be one of identities, by its path or ID, got "
+        "a.yaml:2:15: outputs[0].identity: must be one of identities with a fixed id, by its path "
+        "or ID, got "
         "\"/endpoint\"\n");
 }
 

@@ -331,9 +331,10 @@ TEST_CASE("a selector that no attestor yields is refused") {
   };
   const std::string place = "a.yaml:3:23: identities[0].match[0]: ";
 
-  CHECK(error("k8s:ns:shop") == place + "unknown selector type \"k8s\"; known: unix\n");
   CHECK(error("unx:uid:1") ==
-        place + "unknown selector type \"unx\" (did you mean \"unix\"?); known: unix\n");
+        place +
+            "unknown selector type \"unx\" (did you mean \"unix\"?); known: unix, k8s, docker, "
+            "systemd\n");
   CHECK(error("unix:udi:1") ==
         place +
             "unknown kind \"udi\" (did you mean \"uid\"?); unix has uid, user, gid, group, "
@@ -352,12 +353,64 @@ TEST_CASE("a selector that no attestor yields is refused") {
         place + "unix:sha256: must be 64 lower-case hex digits, got \"AB\"\n");
 }
 
+TEST_CASE("a rule that nothing could attest is refused") {
+  CHECK(errors_of(with_identity("{ id: '/ns/{k8s:ns}', match: [unix:uid:1] }")) ==
+        "a.yaml:3:3: identities: spiffe://example.org/ns/{k8s:ns}: asks for k8s selectors, which "
+        "nothing yields without attestors.kubernetes\n");
+}
+
+TEST_CASE("an asterisk asks for any value of a key") {
+  auto config = parse_config(with_identity("{ id: /a, match: [unix:uid:1, 'unix:user:*'] }"), "a");
+
+  REQUIRE(config);
+  CHECK(config->entries[0].match == Selectors{{"unix", "uid:1"}});
+  CHECK(config->entries[0].match_any == SelectorKeys{{"unix", "user"}});
+}
+
+TEST_CASE("an id may be a template over selectors") {
+  for (const char* id : {"/user/{unix:user}", "spiffe://example.org/user/{unix:user}"}) {
+    CAPTURE(id);
+    auto config = parse_config(
+        with_identity("{ id: '" + std::string(id) + "', match: ['unix:user:*'] }"), "a");
+
+    REQUIRE(config);
+    const Entry& entry = config->entries[0];
+    REQUIRE(entry.id_template);
+    CHECK(entry.id_template->str() == "spiffe://example.org/user/{unix:user}");
+    CHECK(entry.id == "spiffe://example.org/user/{unix:user}");
+    CHECK(entry.spiffe_id.str() == "spiffe://example.org");
+  }
+}
+
+TEST_CASE("a template that could never be filled is refused") {
+  auto error = [](const std::string& id, const std::string& more = "") {
+    return errors_of(with_identity("{ id: '" + id + "', match: [unix:uid:1]" + more + " }"));
+  };
+  const std::string place = "a.yaml:3:11: identities[0].id: ";
+
+  CHECK(error("/x/{unix:usr}").starts_with(place + "unknown kind \"usr\" (did you mean"));
+  CHECK(error("/x/{k8s:pod-label}").starts_with(place + "must be k8s:pod-label:NAME, got"));
+  CHECK(error("/x/{unix:user:bob}").starts_with(place + "must be unix:user, got"));
+  CHECK(error("/x-{unix:user}").find("must be the whole of a segment") != std::string::npos);
+  CHECK(error("spiffe://other.org/{unix:user}").find("must be a path such as") !=
+        std::string::npos);
+}
+
+TEST_CASE("what only one identity can have is no part of a template") {
+  CHECK(errors_of(with_identity("{ id: '/u/{unix:user}', match: [unix:uid:1], prefetch: true }")) ==
+        "a.yaml:3:60: identities[0].prefetch: is for a fixed id only: a template gives many "
+        "identities\n");
+  CHECK(errors_of(with_identity("{ id: '/u/{unix:user}', match: [unix:uid:1], x509: { dns_names: "
+                                "[a.example.org] } }"))
+            .find("x509.dns_names: is for a fixed id only") != std::string::npos);
+}
+
 TEST_CASE("a match that repeats or contradicts itself is refused") {
   CHECK(errors_of(with_identity("{ id: /a, match: [unix:uid:1, unix:uid:1] }")) ==
         "a.yaml:3:35: identities[0].match[1]: \"unix:uid:1\" is listed twice\n");
   CHECK(errors_of(with_identity("{ id: /a, match: [unix:uid:2, unix:uid:1] }")) ==
         "a.yaml:3:22: identities[0].match: can never hold: all must be true at once, but a process "
-        "has one uid, not \"unix:uid:1\" and \"unix:uid:2\"; for either of them write two "
+        "has one unix:uid, not \"unix:uid:1\" and \"unix:uid:2\"; for either of them write two "
         "identities\n");
 }
 

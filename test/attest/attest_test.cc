@@ -9,6 +9,7 @@
 #include "test/attest/client_process.h"
 
 using namespace nodepilot;
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -49,7 +50,8 @@ TEST_CASE("what all attestors found is merged") {
   auto found = attest(*rig.peer, {&one, &two});
 
   REQUIRE(found);
-  CHECK(*found == Selectors{kUid, kPod});
+  CHECK(found->selectors == Selectors{kUid, kPod});
+  CHECK(found->complete);
 }
 
 TEST_CASE("one failing attestor leaves out its selectors only") {
@@ -57,8 +59,12 @@ TEST_CASE("one failing attestor leaves out its selectors only") {
   FakeAttestor bad(broken);
   FakeAttestor good({kUid});
 
-  CHECK(attest(*rig.peer, {&bad, &good}) == Selectors{kUid});
-  CHECK(attest(*rig.peer, {&good, &bad}) == Selectors{kUid});
+  for (const Attestors& order : {Attestors{&bad, &good}, Attestors{&good, &bad}}) {
+    auto found = attest(*rig.peer, order);
+    REQUIRE(found);
+    CHECK(found->selectors == Selectors{kUid});
+    CHECK_FALSE(found->complete);
+  }
 }
 
 TEST_CASE("an attestor that finds nothing has not failed") {
@@ -69,7 +75,7 @@ TEST_CASE("an attestor that finds nothing has not failed") {
   auto found = attest(*rig.peer, {&bad, &empty});
 
   REQUIRE(found);
-  CHECK(found->empty());
+  CHECK(found->selectors.empty());
 }
 
 TEST_CASE("when every attestor fails nobody is known, and the error says why") {
@@ -130,7 +136,10 @@ TEST_CASE("attestors do not wait for one another") {
     return Selectors{kPod};
   });
 
-  CHECK(attest(*rig.peer, {&first, &second}) == Selectors{kUid, kPod});
+  auto found = attest(*rig.peer, {&first, &second});
+
+  REQUIRE(found);
+  CHECK(found->selectors == Selectors{kUid, kPod});
 }
 
 TEST_CASE("quick attestors are asked by the calling thread, whatever stands before them") {
@@ -143,9 +152,61 @@ TEST_CASE("quick attestors are asked by the calling thread, whatever stands befo
   };
   FakeAttestor quick(answer, /*is_quick=*/true);
 
-  CHECK(attest(*rig.peer, {&slow, &quick}) == Selectors{kUid, kPod});
+  auto found = attest(*rig.peer, {&slow, &quick});
 
+  REQUIRE(found);
+  CHECK(found->selectors == Selectors{kUid, kPod});
   CHECK(asked_by == std::this_thread::get_id());
+}
+
+TEST_CASE("while one does not know yet, the caller is told when to ask again") {
+  Rig rig;
+  auto soon = [](std::chrono::milliseconds pause) {
+    return [pause]() -> expected<Selectors> {
+      return tl::unexpected<Error>({Code::kUnavailable, "not yet", pause});
+    };
+  };
+  FakeAttestor good({kUid});
+  FakeAttestor bad(broken);
+  FakeAttestor later(soon(500ms));
+  FakeAttestor sooner(soon(10ms));
+
+  for (const Attestors& order :
+       {Attestors{&good, &later, &sooner}, Attestors{&sooner, &bad, &later}}) {
+    auto found = attest(*rig.peer, order);
+    REQUIRE_FALSE(found);
+    CHECK(found.error().retry_after == 10ms);
+  }
+}
+
+TEST_CASE("slow attestors are left alone while a quick one does not know yet") {
+  Rig rig;
+  bool was_asked = false;
+  FakeAttestor slow([&]() -> expected<Selectors> {
+    was_asked = true;
+    return Selectors{kUid};
+  });
+  auto not_yet = []() -> expected<Selectors> {
+    return tl::unexpected<Error>({Code::kUnavailable, "not yet", 10ms});
+  };
+  FakeAttestor quick(not_yet, /*is_quick=*/true);
+
+  CHECK(attest(*rig.peer, {&slow, &quick}).error().retry_after == 10ms);
+
+  CHECK_FALSE(was_asked);
+}
+
+TEST_CASE("a peer that is gone is not told to ask again") {
+  Rig rig;
+  FakeAttestor waiting([&]() -> expected<Selectors> {
+    rig.client.exit();
+    return tl::unexpected<Error>({Code::kUnavailable, "not yet", 10ms});
+  });
+
+  auto found = attest(*rig.peer, {&waiting});
+
+  REQUIRE_FALSE(found);
+  CHECK_FALSE(found.error().retry_after);
 }
 
 TEST_CASE("one attestor that may wait makes all of them slow") {

@@ -8,7 +8,6 @@ using namespace std::string_literals;
 namespace {
 
 const Selector kUid{"unix", "uid:1000"};
-const Selector kGid{"unix", "gid:1000"};
 const Selector kNs{"k8s", "ns:shop"};
 
 }  // namespace
@@ -44,19 +43,30 @@ TEST_CASE("a selector may hold spaces and other alphabets") {
   CHECK(Selector::parse("unix:path:/opt/my app/b\u00fccher"));
 }
 
-TEST_CASE("a caller matches when it has every wanted selector") {
-  CHECK(matches({kUid}, {kUid}));
-  CHECK(matches({kUid, kNs}, {kUid, kGid, kNs}));
+TEST_CASE("a key is split at its first colon") {
+  auto key = SelectorKey::parse("k8s:pod-label:app");
+
+  REQUIRE(key);
+  CHECK(key->type == "k8s");
+  CHECK(key->key == "pod-label:app");
+  CHECK(key->str() == "k8s:pod-label:app");
+  CHECK_FALSE(SelectorKey::parse("k8s:"));
+  CHECK_FALSE(SelectorKey::parse("ns"));
 }
 
-TEST_CASE("one missing selector is no match") {
-  CHECK_FALSE(matches({kUid, kNs}, {kUid, kGid}));
-  CHECK_FALSE(matches({kUid}, {}));
-  CHECK_FALSE(matches({Selector{"unix", "uid:100"}}, {kUid}));
-  CHECK_FALSE(matches({Selector{"k8s", "uid:1000"}}, {kUid}));
-}
+TEST_CASE("the values of a key are those of its selectors and of no others") {
+  Selectors found{kNs,
+                  kUid,
+                  {"k8s", "ns-label:x:y"},
+                  {"k8s", "nsx:1"},
+                  {"a8s", "ns:no"},
+                  {"k8s", "pod-label:app:web"},
+                  {"k8s", "pod-label:app:a:b"},
+                  {"k8s", "pod-label:apple:no"},
+                  {"k8s", "pod-label:app:"}};
 
-TEST_CASE("nothing matches when nothing is wanted") {
-  CHECK_FALSE(matches({}, {kUid, kGid}));
-  CHECK_FALSE(matches({}, {}));
+  CHECK(values_of(found, {"k8s", "ns"}) == std::vector<std::string_view>{"shop"});
+  CHECK(values_of(found, {"k8s", "pod-label:app"}) == std::vector<std::string_view>{"a:b", "web"});
+  CHECK(values_of(found, {"k8s", "sa"}).empty());
+  CHECK(values_of({}, {"k8s", "ns"}).empty());
 }

@@ -187,7 +187,7 @@ Json forced(std::size_t identities) {
   auto rotate_all = [&] {
     cold = now() - begun;
     begun = now();
-    for (const EntryPtr& entry : store.entries().all()) {
+    for (const EntryPtr& entry : store.identities()) {
       rotator.rotate(entry->id, [&](const RotationOutcome& outcome) {
         failed += outcome.error.has_value();
         if (++done < identities) return;

@@ -52,7 +52,7 @@ struct Rig {
     clock.advance(1s);
   }
   BundlePtr held() const {
-    auto known = store.federated_with(store.entries().all());
+    auto known = store.federated_with(store.identities());
     auto it = known.find(domain("b.org"));
     return it == known.end() ? nullptr : it->second;
   }

@@ -47,7 +47,7 @@ struct Rig {
     throw std::out_of_range(name);
   }
   BundlePtr held(const std::string& name) const {
-    auto known = store.federated_with(store.entries().all());
+    auto known = store.federated_with(store.identities());
     auto it = known.find(domain(name));
     return it == known.end() ? nullptr : it->second;
   }

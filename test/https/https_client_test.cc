@@ -149,6 +149,36 @@ TEST_CASE("a web server is known by its host's name or address") {
   CHECK(has(other_address.error().message, "hostname mismatch"));
 }
 
+TEST_CASE("a web server may be known by another name than its URL's") {
+  Rig rig;
+  auto server = rig.serve(named(GEN_DNS, "node-1"));
+  auto by_address = rig.serve(named(GEN_IPADD, std::string("\x0a\0\0\1", 4)));
+  auto refusal = [&](const TlsServer& asked, const char* name) {
+    HttpsRequest request = rig.request(asked.url("127.0.0.1"));
+    request.server = WebServer{{rig.ca.certificate}, name};
+    auto reply = https_send(request);
+    return reply ? "accepted" : reply.error().message;
+  };
+
+  CHECK(refusal(*server, "node-1") == "accepted");
+  CHECK(has(refusal(*server, "node-2"), "hostname mismatch"));
+  CHECK(refusal(*by_address, "10.0.0.1") == "accepted");
+  CHECK(has(refusal(*by_address, "10.0.0.2"), "IP address mismatch"));
+}
+
+TEST_CASE("any server will do only where that is asked for") {
+  Rig rig;
+  auto server = rig.serve([](Recipe& r) { r.validity.not_after = noon() - 1min; });
+  HttpsRequest request = rig.request(server->url("127.0.0.1"));
+
+  CHECK_FALSE(https_send(request));
+  request.server = AnyServer{};
+  auto reply = https_send(request);
+
+  REQUIRE_MESSAGE(reply, reply.error().message);
+  CHECK(reply->body == "hello");
+}
+
 TEST_CASE("a web server needs a CA that is trusted here") {
   Rig rig;
   auto server = rig.serve(named(GEN_DNS, "localhost"));
@@ -187,6 +217,63 @@ TEST_CASE("an answer is bounded") {
   CHECK(has(refusal(*by_end, 100), "larger than 100 bytes"));
   CHECK(refusal(*by_end, 101) == "accepted");
   CHECK(has(refusal(*by_head, 100), "header limit"));
+}
+
+// The whole body of a stream, or the error that ended it.
+expected<std::string> read_all(HttpsStream& stream) {
+  std::string body;
+  while (true) {
+    auto piece = TRY(stream.read());
+    if (piece.empty()) return body;
+    body += piece;
+  }
+}
+
+TEST_CASE("a body is read piece by piece, whichever way it is sent") {
+  Rig rig;
+  std::string body(300'000, 'x');
+  body.front() = 'a';
+  body.back() = 'z';
+  std::string head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
+  std::string half = body.substr(0, 150'000);
+  std::string chunked =
+      "249f0\r\n" + half + "\r\n249f0\r\n" + body.substr(150'000) + "\r\n0\r\n\r\n";
+  for (const std::string& answer :
+       {head + "Content-Length: 300000\r\n\r\n" + body, head + "\r\n" + body,
+        head + "Transfer-Encoding: chunked\r\n\r\n" + chunked}) {
+    auto server = rig.serve({}, answer);
+
+    auto stream = https_open(rig.request(server->url("127.0.0.1")));
+
+    REQUIRE_MESSAGE(stream, stream.error().message);
+    CHECK((*stream)->head().status == 200);
+    CHECK((*stream)->head().content_type == "application/json");
+    CHECK((*stream)->head().body.empty());
+    auto first = (*stream)->read();
+    REQUIRE(first);
+    CHECK(first->size() < body.size());
+    std::string start(*first);
+    auto rest = read_all(**stream);
+    REQUIRE_MESSAGE(rest, rest.error().message);
+    CHECK(start + *rest == body);
+    CHECK((*stream)->read().value().empty());
+  }
+}
+
+TEST_CASE("a body that is read piece by piece is bounded, and its end is told from a break") {
+  Rig rig;
+  auto refusal = [&](const std::string& answer) {
+    auto server = rig.serve({}, answer);
+    HttpsRequest request = rig.request(server->url("127.0.0.1"));
+    request.max_body_bytes = 200'000;
+    auto stream = https_open(std::move(request));
+    auto body = stream ? read_all(**stream) : tl::unexpected<Error>(stream.error());
+    return body ? "accepted" : body.error().message;
+  };
+
+  CHECK(has(refusal("HTTP/1.1 200 OK\r\n\r\n" + std::string(200'001, 'x')), "larger than 200000"));
+  CHECK(refusal("HTTP/1.1 200 OK\r\n\r\n" + std::string(200'000, 'x')) == "accepted");
+  CHECK(has(refusal("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello"), "partial message"));
 }
 
 TEST_CASE("what is no HTTP, or breaks off, is an error") {

@@ -8,6 +8,7 @@ import sys
 ROOMS = {
     "agent/base": [],
     "attest": ["agent/base"],
+    "attest/kubernetes": ["attest", "agent/base"],
     "rotation/pki": ["agent/base"],
     "rotation": ["rotation/pki", "agent/base"],
     "rotation/https": ["rotation/pki", "agent/base"],
@@ -20,7 +21,7 @@ ROOMS = {
     "sds/rpc": ["attest", "agent/base"],
     "sds": ["sds/rpc", "attest", "rotation", "rotation/pki", "agent/base", "proto"],
     "agent/cli": ["agent", "rotation", "rotation/pki", "agent/base", "proto"],
-    "agent": ["sds", "sds/rpc", "attest", "rotation", "rotation/pki", "rotation/ca", "rotation/ca/istiod",
+    "agent": ["sds", "sds/rpc", "attest", "attest/kubernetes", "rotation", "rotation/pki", "rotation/ca", "rotation/ca/istiod",
               "rotation/ca/vault", "rotation/https", "rotation/federation",
               "rotation/state", "rotation/outputs", "agent/base", "agent/cli", "proto"],
 }

@@ -114,6 +114,95 @@ TEST_CASE("a path that somebody removes is put back, earlier connections live on
   }
 }
 
+TEST_CASE("a successor waits until told, then takes the path; earlier connections live on") {
+  ServerRig rig;
+  auto& earlier = rig.connect();
+  rig.settle();
+  Listener::Options options;
+  options.path = rig.path();
+  options.mode = 0600;
+  options.path_check = 20ms;
+  options.may_follow = true;
+  int changes = 0;
+  options.on_standing = [&] { ++changes; };
+  auto opened = Listener::open(rig.loop(), options, {});
+  REQUIRE(opened);
+  std::unique_ptr<Listener> second = std::move(*opened);
+  CHECK(second->standing() == Listener::Standing::kWaiting);
+  rig.connect();
+  REQUIRE(rig.until([&] { return rig.listener().connections() == 2; }));
+
+  second->take_over();
+
+  CHECK(second->standing() == Listener::Standing::kServing);
+  CHECK(changes == 1);
+  CHECK(rig.until([&] { return rig.listener().standing() == Listener::Standing::kFollowed; }));
+  rig.connect();
+  CHECK(rig.until([&] { return second->connections() == 1; }));
+  auto stream = earlier.call("/test.T/Echo", "");
+  CHECK(rig.until([&] { return earlier[stream].closed; }));
+  CHECK(earlier[stream].status() == 0);
+
+  rig.close_listener();
+  rig.settle();
+  CHECK(fs::exists(rig.path()));
+  CHECK(second->standing() == Listener::Standing::kServing);
+}
+
+TEST_CASE("who was followed serves its path again when the successor has ended") {
+  ServerRig rig;
+  rig.start();
+  Listener::Options options;
+  options.path = rig.path();
+  options.may_follow = true;
+  auto opened = Listener::open(rig.loop(), options, {});
+  REQUIRE(opened);
+  std::unique_ptr<Listener> second = std::move(*opened);
+  second->take_over();
+  REQUIRE(rig.until([&] { return rig.listener().standing() == Listener::Standing::kFollowed; }));
+
+  second.reset();
+
+  CHECK(rig.until([&] { return rig.listener().standing() == Listener::Standing::kServing; }));
+  auto& client = rig.connect();
+  auto stream = client.call("/test.T/Echo", "");
+  CHECK(rig.until([&] { return client[stream].closed; }));
+}
+
+TEST_CASE("a successor that waits takes the path when the other ends") {
+  ServerRig rig;
+  rig.start();
+  Listener::Options options;
+  options.path = rig.path();
+  options.path_check = 20ms;
+  options.may_follow = true;
+  auto opened = Listener::open(rig.loop(), options, {});
+  REQUIRE(opened);
+
+  rig.close_listener();
+
+  CHECK(rig.until([&] { return (*opened)->standing() == Listener::Standing::kServing; }));
+  CHECK(fs::exists(rig.path()));
+}
+
+TEST_CASE("who waits in the queue of a socket that was followed is told that it drains") {
+  ServerRig rig;
+  rig.start();
+  Listener::Options options;
+  options.path = rig.path();
+  options.may_follow = true;
+  auto opened = Listener::open(rig.loop(), options, {});
+  REQUIRE(opened);
+  auto& queued = rig.connect();  // nobody has accepted it yet
+
+  (*opened)->take_over();
+  bool done = false;
+  rig.listener().drain(10s, [&] { done = true; });
+
+  CHECK(rig.until([&] { return done && queued.closed(); }));
+  CHECK(queued.goaway());
+}
+
 TEST_CASE("a call may drain the listener that serves it") {
   ServerRig rig;
   bool done = false;

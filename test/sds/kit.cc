@@ -115,7 +115,7 @@ void TestCall::parse_waiting(google::protobuf::MessageLite& message) {
 Rig::Rig(std::vector<Entry> entries)
     : ca("example.org", clock.now()),
       store(clock, EntrySet(std::move(entries))),
-      callers(workers, {&attestor}),
+      callers(clock, workers, {&attestor}),
       context{.clock = clock,
               .store = store,
               .callers = callers,

@@ -442,7 +442,7 @@ TEST_CASE("bundles are not waited for longer than SVIDs") {
   testing::ToldAttestor attestor;
   attestor.answer = make_entry("web").match;
   IdentityStore store(clock, EntrySet({make_entry("web")}));
-  CallerIdentifier callers(workers, {&attestor});
+  CallerIdentifier callers(clock, workers, {&attestor});
   ApiContext context{
       .clock = clock, .store = store, .callers = callers, .workers = workers, .jwt_svids = nullptr};
   TestCall call(workload_api_methods(context), kBundlesPath, kHeader);
@@ -454,6 +454,28 @@ TEST_CASE("bundles are not waited for longer than SVIDs") {
 
   REQUIRE(call.code() == Code::kUnavailable);
   CHECK(call.status()->message == "no trust bundle yet: the CA did not answer within 10s");
+}
+
+TEST_CASE("who matches nothing has no identity only if every attestor has answered") {
+  FakeClock clock;
+  InlineWorkers workers;
+  testing::ToldAttestor good;
+  testing::ToldAttestor bad;
+  good.answer = Selectors{{"unix", "uid:4711"}};
+  IdentityStore store(clock, EntrySet({make_entry("web")}));
+  CallerIdentifier callers(clock, workers, {&good, &bad});
+  ApiContext context{
+      .clock = clock, .store = store, .callers = callers, .workers = workers, .jwt_svids = nullptr};
+  auto code = [&] {
+    TestCall call(workload_api_methods(context), kSvidPath, kHeader);
+    call.write_bytes("");
+    return call.code();
+  };
+
+  bad.answer = fail(Code::kUnavailable, "kubelet: status 401");
+  CHECK(code() == Code::kUnavailable);
+  bad.answer = Selectors();
+  CHECK(code() == Code::kPermissionDenied);
 }
 
 }  // namespace

@@ -115,6 +115,63 @@ TEST_CASE("an SVID that nobody asks for is kept to its end, not renewed, and the
   CHECK(node.ca.signs() == signs);
 }
 
+EntrySet users(const std::string& path = "/user/{unix:user}") {
+  Entry rule = make_entry(0);
+  rule.id = "users";
+  rule.match = {};
+  rule.match_any = {{"unix", "user"}};
+  rule.spiffe_id = *SpiffeId::parse("spiffe://td");
+  rule.id_template = *IdTemplate::parse(*TrustDomain::parse("td"), path);
+  return EntrySet({rule});
+}
+
+const Selectors kAnn{{"unix", "user:ann"}};
+
+std::string live_once_as_ann(Node& node) {
+  auto life = node.live(users());
+  life->start();
+  return Watcher(life->store, kAnn).serial();
+}
+
+TEST_CASE("what a template gave is served again after a restart") {
+  Node node;
+  std::string serial = live_once_as_ann(node);
+  REQUIRE_FALSE(serial.empty());
+  node.ca.fail_with(Code::kUnavailable);
+
+  auto life = node.live(users());
+  life->start();
+  Watcher ann(life->store, kAnn);
+
+  CHECK(ann.serial() == serial);
+  CHECK(node.ca.signs() == 1);
+}
+
+TEST_CASE("what a template gave and nobody asks for again is forgotten after its end") {
+  Node node;
+  live_once_as_ann(node);
+
+  auto life = node.live(users());
+  life->start();
+  REQUIRE(life->store.identities().size() == 1);
+  EntryPtr entry = life->store.identities()[0];
+  CHECK(fs::exists(node.directory / svid_file(entry->id)));
+  node.clock.advance(minutes(63));
+
+  CHECK(life->store.identities().empty());
+  CHECK_FALSE(fs::exists(node.directory / svid_file(entry->id)));
+}
+
+TEST_CASE("a template that has changed does not serve what the earlier one gave") {
+  Node node;
+  live_once_as_ann(node);
+
+  auto life = node.live(users("/people/{unix:user}"));
+  life->start();
+
+  CHECK(life->store.identities().empty());
+}
+
 TEST_CASE("an identity that nobody wants any more leaves nothing on the disk") {
   Node node;
   auto life = node.live();

@@ -1,0 +1,21 @@
+// Which attestors run, and whether these are all that the rules need.
+// Thread: any.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/base/entry.h"
+
+namespace nodepilot {
+
+// Whether `rule` asks for selectors of `type`; given a kind, for such ("k8s", "pod-label").
+bool asks_for(const Entry& rule, std::string_view type, std::string_view kind = {});
+bool any_asks_for(const std::vector<Entry>& rules, std::string_view type,
+                  std::string_view kind = {});
+
+// One sentence for each rule that could never hold since the attestor it needs is not configured.
+std::vector<std::string> unattested(const std::vector<Entry>& rules);
+
+}  // namespace nodepilot
