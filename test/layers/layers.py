@@ -9,6 +9,7 @@ ROOMS = {
     "agent/base": [],
     "attest": ["agent/base"],
     "attest/kubernetes": ["attest", "agent/base"],
+    "attest/systemd": ["attest", "agent/base"],
     "rotation/pki": ["agent/base"],
     "rotation": ["rotation/pki", "agent/base"],
     "rotation/https": ["rotation/pki", "agent/base"],
@@ -21,7 +22,7 @@ ROOMS = {
     "sds/rpc": ["attest", "agent/base"],
     "sds": ["sds/rpc", "attest", "rotation", "rotation/pki", "agent/base", "proto"],
     "agent/cli": ["agent", "rotation", "rotation/pki", "agent/base", "proto"],
-    "agent": ["sds", "sds/rpc", "attest", "attest/kubernetes", "rotation", "rotation/pki", "rotation/ca", "rotation/ca/istiod",
+    "agent": ["sds", "sds/rpc", "attest", "attest/kubernetes", "attest/systemd", "rotation", "rotation/pki", "rotation/ca", "rotation/ca/istiod",
               "rotation/ca/vault", "rotation/https", "rotation/federation",
               "rotation/state", "rotation/outputs", "agent/base", "agent/cli", "proto"],
 }
@@ -39,7 +40,7 @@ LIBRARIES = {
     r"spdlog/": ["agent/base"],
     r"yaml-cpp/": ["agent"],
     r"CLI/": ["agent/cli", "agent"],
-    r"systemd/": ["agent", "rotation/outputs"],
+    r"systemd/": ["agent", "rotation/outputs", "attest/systemd"],
 }
 
 
