@@ -15,7 +15,7 @@ build_packages=(
 )
 demo_packages=("${build_packages[@]}" ca-certificates curl openssl)
 check_packages=("${demo_packages[@]}" clang-format clang-tidy shellcheck git systemd
-  libbenchmark-dev nginx-light haproxy)
+  libbenchmark-dev nginx-light haproxy docker.io)
 
 as_root() {
   if [ "$(id -u)" = 0 ]; then
