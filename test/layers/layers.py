@@ -10,6 +10,7 @@ ROOMS = {
     "attest": ["agent/base"],
     "attest/kubernetes": ["attest", "agent/base"],
     "attest/systemd": ["attest", "agent/base"],
+    "attest/docker": ["attest", "agent/base"],
     "rotation/pki": ["agent/base"],
     "rotation": ["rotation/pki", "agent/base"],
     "rotation/https": ["rotation/pki", "agent/base"],
