@@ -10,7 +10,18 @@
 namespace nodepilot {
 namespace {
 
-using Answer = std::future<expected<Selectors>>;
+struct Outcome {
+  expected<Selectors> found;
+  std::chrono::microseconds took;
+};
+using Answer = std::future<Outcome>;
+
+Outcome ask(const Attestor& attestor, const Peer& peer) {
+  auto start = std::chrono::steady_clock::now();
+  auto found = attestor.attest(peer);
+  auto took = std::chrono::steady_clock::now() - start;
+  return {std::move(found), std::chrono::duration_cast<std::chrono::microseconds>(took)};
+}
 
 // All at once, so that the slowest alone decides how long it takes: the first and those that are
 // quick on this thread, the others beside it (or after it, if no thread can be had).
@@ -19,29 +30,31 @@ std::vector<Answer> ask_all(const Peer& peer, const Attestors& attestors) {
   for (const Attestor* attestor : attestors) {
     bool here = answers.empty() || attestor->is_quick();
     auto where = here ? std::launch::deferred : std::launch::async | std::launch::deferred;
-    answers.push_back(std::async(where, [attestor, &peer] { return attestor->attest(peer); }));
+    answers.push_back(std::async(where, [attestor, &peer] { return ask(*attestor, peer); }));
   }
   return answers;
 }
 
-}  // namespace
-
-expected<Selectors> attest(const Peer& peer, const Attestors& attestors) {
-  auto answers = ask_all(peer, attestors);
+// kUnavailable, with every reason, if nobody gave an answer.
+expected<Selectors> merge(const Peer& peer, std::vector<Answer> answers,
+                          std::vector<Finding>& findings) {
   Selectors merged;
   std::size_t answered = 0;
   std::string failures;
   for (std::size_t i = 0; i < answers.size(); ++i) {
-    auto answer = answers[i].get();
-    if (answer) {
+    Outcome outcome = answers[i].get();
+    Finding& finding = findings[i];
+    finding.took = outcome.took;
+    if (outcome.found) {
       ++answered;
-      merged.merge(*answer);
+      finding.selectors = outcome.found->size();
+      merged.merge(*outcome.found);
       continue;
     }
-    const char* name = attestors[i]->name();
-    failures += fmt::format("; {}: {}", name, answer.error().message);
+    const Error& failure = finding.failure.emplace(std::move(outcome.found).error());
+    failures += fmt::format("; {}: {}", finding.attestor, failure.message);
     log::warn("attestor failed",
-              {{"attestor", name}, {"pid", peer.pid()}, {"error", answer.error().message}});
+              {{"attestor", finding.attestor}, {"pid", peer.pid()}, {"error", failure.message}});
   }
   // After all of them: what they found is about the peer only if it is still itself.
   TRY(peer.check());
@@ -50,6 +63,16 @@ expected<Selectors> attest(const Peer& peer, const Attestors& attestors) {
                                                 peer.pid(), failures));
   }
   return merged;
+}
+
+}  // namespace
+
+Attestation attest(const Peer& peer, const Attestors& attestors) {
+  std::vector<Finding> findings;
+  findings.reserve(attestors.size());
+  for (const Attestor* attestor : attestors) findings.push_back({.attestor = attestor->name()});
+  auto selectors = merge(peer, ask_all(peer, attestors), findings);
+  return {std::move(selectors), std::move(findings)};
 }
 
 bool all_quick(const Attestors& attestors) {

@@ -1,6 +1,9 @@
 // Who is calling? Merges what every attestor found, and trusts it only if the peer is still itself.
 #pragma once
 
+#include <chrono>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "attest/attestor.h"
@@ -9,10 +12,24 @@ namespace nodepilot {
 
 using Attestors = std::vector<const Attestor*>;
 
-// One failing attestor is logged and its selectors are simply absent. kUnavailable if all failed,
-// or if the peer changed or went away while it was looked at.
+// What one attestor did. The selectors that it found bear its name as their type.
+struct Finding {
+  std::string attestor;
+  std::chrono::microseconds took{0};
+  std::size_t selectors = 0;
+  std::optional<Error> failure{};
+};
+
+struct Attestation {
+  // What all of them found together. kUnavailable if all failed, or if the peer changed or went
+  // away while it was looked at.
+  expected<Selectors> selectors;
+  std::vector<Finding> findings;  // one for each attestor
+};
+
+// One failing attestor is logged and its selectors are simply absent.
 // Thread: worker, or loop if all of them are quick.
-expected<Selectors> attest(const Peer& peer, const Attestors& attestors);
+Attestation attest(const Peer& peer, const Attestors& attestors);
 
 bool all_quick(const Attestors& attestors);
 

@@ -18,8 +18,7 @@ class CallerIdentifier {
 
   // `done` runs on the loop with what attest() found. Nothing is cancelled: `done` must cope with
   // a call that is over. It runs before this returns if all attestors are quick.
-  virtual void identify(std::shared_ptr<const Peer> peer,
-                        std::function<void(expected<Selectors>)> done);
+  virtual void identify(std::shared_ptr<const Peer> peer, std::function<void(Attestation)> done);
 
  private:
   Workers& workers_;

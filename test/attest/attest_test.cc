@@ -46,7 +46,7 @@ TEST_CASE("what all attestors found is merged") {
   FakeAttestor one({kUid});
   FakeAttestor two({kUid, kPod});
 
-  auto found = attest(*rig.peer, {&one, &two});
+  auto found = attest(*rig.peer, {&one, &two}).selectors;
 
   REQUIRE(found);
   CHECK(*found == Selectors{kUid, kPod});
@@ -57,8 +57,8 @@ TEST_CASE("one failing attestor leaves out its selectors only") {
   FakeAttestor bad(broken);
   FakeAttestor good({kUid});
 
-  CHECK(attest(*rig.peer, {&bad, &good}) == Selectors{kUid});
-  CHECK(attest(*rig.peer, {&good, &bad}) == Selectors{kUid});
+  CHECK(attest(*rig.peer, {&bad, &good}).selectors == Selectors{kUid});
+  CHECK(attest(*rig.peer, {&good, &bad}).selectors == Selectors{kUid});
 }
 
 TEST_CASE("an attestor that finds nothing has not failed") {
@@ -66,7 +66,7 @@ TEST_CASE("an attestor that finds nothing has not failed") {
   FakeAttestor bad(broken);
   FakeAttestor empty{Selectors()};
 
-  auto found = attest(*rig.peer, {&bad, &empty});
+  auto found = attest(*rig.peer, {&bad, &empty}).selectors;
 
   REQUIRE(found);
   CHECK(found->empty());
@@ -76,7 +76,7 @@ TEST_CASE("when every attestor fails nobody is known, and the error says why") {
   Rig rig;
   FakeAttestor bad(broken);
 
-  auto found = attest(*rig.peer, {&bad, &bad});
+  auto found = attest(*rig.peer, {&bad, &bad}).selectors;
 
   REQUIRE_FALSE(found);
   CHECK(found.error().code == Code::kUnavailable);
@@ -86,7 +86,7 @@ TEST_CASE("when every attestor fails nobody is known, and the error says why") {
 TEST_CASE("without attestors nobody is known") {
   Rig rig;
 
-  CHECK(attest(*rig.peer, {}).error().code == Code::kUnavailable);
+  CHECK(attest(*rig.peer, {}).selectors.error().code == Code::kUnavailable);
 }
 
 TEST_CASE("a peer that exits while it is looked at gets no selectors") {
@@ -96,7 +96,7 @@ TEST_CASE("a peer that exits while it is looked at gets no selectors") {
     return Selectors{kUid};
   });
 
-  auto found = attest(*rig.peer, {&slow});
+  auto found = attest(*rig.peer, {&slow}).selectors;
 
   REQUIRE_FALSE(found);
   CHECK(found.error().code == Code::kUnavailable);
@@ -109,7 +109,7 @@ TEST_CASE("a peer that runs another program while it is looked at gets no select
     return Selectors{kUid};
   });
 
-  auto found = attest(*rig.peer, {&slow});
+  auto found = attest(*rig.peer, {&slow}).selectors;
 
   REQUIRE_FALSE(found);
   CHECK(found.error().code == Code::kUnavailable);
@@ -130,7 +130,7 @@ TEST_CASE("attestors do not wait for one another") {
     return Selectors{kPod};
   });
 
-  CHECK(attest(*rig.peer, {&first, &second}) == Selectors{kUid, kPod});
+  CHECK(attest(*rig.peer, {&first, &second}).selectors == Selectors{kUid, kPod});
 }
 
 TEST_CASE("quick attestors are asked by the calling thread, whatever stands before them") {
@@ -143,7 +143,7 @@ TEST_CASE("quick attestors are asked by the calling thread, whatever stands befo
   };
   FakeAttestor quick(answer, /*is_quick=*/true);
 
-  CHECK(attest(*rig.peer, {&slow, &quick}) == Selectors{kUid, kPod});
+  CHECK(attest(*rig.peer, {&slow, &quick}).selectors == Selectors{kUid, kPod});
 
   CHECK(asked_by == std::this_thread::get_id());
 }
@@ -154,4 +154,20 @@ TEST_CASE("one attestor that may wait makes all of them slow") {
 
   CHECK(all_quick({&quick, &quick}));
   CHECK_FALSE(all_quick({&quick, &slow}));
+}
+
+TEST_CASE("what each attestor did is told, failures too") {
+  Rig rig;
+  FakeAttestor bad(broken);
+  FakeAttestor good({kUid, kPod});
+
+  auto attestation = attest(*rig.peer, {&bad, &good});
+
+  REQUIRE(attestation.findings.size() == 2);
+  CHECK(attestation.findings[0].attestor == "fake");
+  REQUIRE(attestation.findings[0].failure);
+  CHECK(attestation.findings[0].failure->message == "kubelet: no answer");
+  CHECK_FALSE(attestation.findings[1].failure);
+  CHECK(attestation.findings[1].selectors == 2);
+  CHECK(attestation.selectors == Selectors{kUid, kPod});
 }

@@ -31,7 +31,7 @@ std::shared_ptr<const Peer> ourselves() {
 struct Rig {
   Rig() { workers.hold(); }
   auto hear() {
-    return [this](expected<Selectors> answer) { found = std::move(answer); };
+    return [this](Attestation answer) { found = std::move(answer.selectors); };
   }
 
   InlineWorkers workers;
