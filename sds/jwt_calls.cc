@@ -18,12 +18,11 @@ namespace {
 // How far a token's clock may be off ours.
 constexpr Duration kLeeway = std::chrono::seconds(30);
 
-// The entries that a token is wanted for; kPermissionDenied if there is none.
-expected<std::vector<EntryPtr>> choose(std::vector<EntryPtr> entries, const std::string& named) {
+// The entries that a token is wanted for.
+std::vector<EntryPtr> choose(std::vector<EntryPtr> entries, const std::string& named) {
   if (!named.empty()) {
     std::erase_if(entries, [&](const EntryPtr& entry) { return entry->spiffe_id.str() != named; });
   }
-  if (entries.empty()) return fail(Code::kPermissionDenied, "no identity issued");
   return entries;
 }
 
@@ -51,17 +50,21 @@ class FetchJwtSvid : public CallerCall {
   }
 
  private:
-  void on_caller(const Selectors& selectors) override {
-    auto entries = choose(context().store.match(selectors), request_.spiffe_id());
-    if (!entries) return end(Status(entries.error()));
+  void on_caller(const Attestation& attestation, const Selectors& selectors) override {
+    const std::string& named = request_.spiffe_id();
+    auto entries = choose(context().store.match(selectors), named);
+    if (entries.empty()) {
+      return end_without_identity(
+          &attestation, named.empty() ? "no rule matches" : "no rule that matches gives " + named);
+    }
     if (!context().jwt_svids) {
       return end(Status(Code::kUnimplemented, "the CA of this agent signs no JWT-SVIDs"));
     }
     // All places first: an answer may come at once.
-    for (const EntryPtr& entry : *entries) answers_.push_back({entry, std::nullopt});
-    for (std::size_t i = 0; i < entries->size() && !ended(); ++i) {
+    for (const EntryPtr& entry : entries) answers_.push_back({entry, std::nullopt});
+    for (std::size_t i = 0; i < entries.size() && !ended(); ++i) {
       context().jwt_svids->fetch(
-          (*entries)[i], {request_.audience().begin(), request_.audience().end()},
+          entries[i], {request_.audience().begin(), request_.audience().end()},
           while_open([this, i](const expected<JwtSvid>& svid) { answer(i, svid); }));
     }
   }
@@ -123,7 +126,7 @@ class ValidateJwtSvid : public CallerCall {
   }
 
  private:
-  void on_caller(const Selectors& selectors) override {
+  void on_caller(const Attestation&, const Selectors& selectors) override {
     const IdentityStore& store = context().store;
     if (!store.bundle()) {
       return end(Status(Code::kUnavailable, "no trust bundle yet: the CA has not answered"));
