@@ -10,7 +10,18 @@
 namespace nodepilot {
 namespace {
 
-using Answer = std::future<expected<Selectors>>;
+struct Outcome {
+  expected<Selectors> found;
+  std::chrono::microseconds took;
+};
+using Answer = std::future<Outcome>;
+
+Outcome ask(const Attestor& attestor, const Peer& peer) {
+  auto start = std::chrono::steady_clock::now();
+  auto found = attestor.attest(peer);
+  auto took = std::chrono::steady_clock::now() - start;
+  return {std::move(found), std::chrono::duration_cast<std::chrono::microseconds>(took)};
+}
 
 // All at once, so that the slowest alone decides how long it takes: the first on this thread, the
 // others beside it (or after it, if no thread can be had).
@@ -19,67 +30,89 @@ std::vector<Answer> ask_all(const Peer& peer, const Attestors& attestors) {
   for (const Attestor* attestor : attestors) {
     auto where =
         answers.empty() ? std::launch::deferred : std::launch::async | std::launch::deferred;
-    answers.push_back(std::async(where, [attestor, &peer] { return attestor->attest(peer); }));
+    answers.push_back(std::async(where, [attestor, &peer] { return ask(*attestor, peer); }));
   }
   return answers;
 }
 
-class Findings {
+// Puts together what comes in.
+class Merger {
  public:
-  explicit Findings(const Peer& peer) : peer_(peer) {}
+  Merger(const Peer& peer, std::vector<Finding>& findings) : peer_(peer), findings_(findings) {}
 
-  void add(const Attestor& attestor, expected<Selectors> answer) {
-    if (answer) {
+  void add(std::size_t attestor, Outcome outcome) {
+    Finding& finding = findings_[attestor];
+    finding.took = outcome.took;
+    if (outcome.found) {
+      finding.selectors = outcome.found->size();
+      merged_.merge(*outcome.found);
       ++answered_;
-      attested_.selectors.merge(*answer);
-    } else if (answer.error().retry_after) {
-      bool is_sooner = !pending_ || *answer.error().retry_after < *pending_->retry_after;
-      if (is_sooner) pending_ = std::move(answer).error();
-    } else {
-      attested_.complete = false;
-      failures_ += fmt::format("; {}: {}", attestor.name(), answer.error().message);
-      log::warn(
-          "attestor failed",
-          {{"attestor", attestor.name()}, {"pid", peer_.pid()}, {"error", answer.error().message}});
+      return;
     }
+    finding.failure = std::move(outcome.found).error();
+    if (finding.failure->retry_after) {
+      bool is_sooner = !pending_ || *finding.failure->retry_after < *pending_->retry_after;
+      if (is_sooner) pending_ = finding.failure;
+      return;
+    }
+    log::warn("attestor failed", {{"attestor", finding.attestor},
+                                  {"pid", peer_.pid()},
+                                  {"error", finding.failure->message}});
   }
-  bool pending() const { return pending_.has_value(); }
+  bool is_pending() const { return pending_.has_value(); }
 
-  expected<Attested> take() {
+  expected<Selectors> take() {
+    // After all of them: what they found is about the peer only if it is still itself.
+    TRY(peer_.check());
     if (pending_) return tl::unexpected<Error>(*std::move(pending_));
-    if (answered_ > 0) return std::move(attested_);
+    if (answered_ > 0) return std::move(merged_);
+    std::string failures;
+    for (const Finding& finding : findings_) {
+      if (finding.failure) {
+        failures += fmt::format("; {}: {}", finding.attestor, finding.failure->message);
+      }
+    }
     return fail(Code::kUnavailable, fmt::format("attest process {}: no attestor gave an answer{}",
-                                                peer_.pid(), failures_));
+                                                peer_.pid(), failures));
   }
 
  private:
   const Peer& peer_;
-  Attested attested_;
+  std::vector<Finding>& findings_;
+  Selectors merged_;
   std::size_t answered_ = 0;
-  std::string failures_;
   std::optional<Error> pending_;
 };
 
 }  // namespace
 
-expected<Attested> attest(const Peer& peer, const Attestors& attestors) {
-  Findings findings(peer);
+bool Attestation::complete() const {
+  return std::none_of(findings.begin(), findings.end(),
+                      [](const Finding& finding) { return finding.failure.has_value(); });
+}
+
+Attestation attest(const Peer& peer, const Attestors& attestors) {
+  std::vector<Finding> findings;
+  findings.reserve(attestors.size());
+  for (const Attestor* attestor : attestors) findings.push_back({.attestor = attestor->name()});
+  Merger merger(peer, findings);
   Attestors slow;
-  for (const Attestor* attestor : attestors) {
-    if (!attestor->is_quick()) {
-      slow.push_back(attestor);
+  std::vector<std::size_t> places;  // of those among all
+  for (std::size_t i = 0; i < attestors.size(); ++i) {
+    if (attestors[i]->is_quick()) {
+      merger.add(i, ask(*attestors[i], peer));
     } else {
-      findings.add(*attestor, attestor->attest(peer));
+      slow.push_back(attestors[i]);
+      places.push_back(i);
     }
   }
   // Who has to come again anyway need not keep a disk or another process busy.
-  if (!findings.pending()) {
+  if (!merger.is_pending()) {
     auto answers = ask_all(peer, slow);
-    for (std::size_t i = 0; i < answers.size(); ++i) findings.add(*slow[i], answers[i].get());
+    for (std::size_t i = 0; i < answers.size(); ++i) merger.add(places[i], answers[i].get());
   }
-  // After all of them: what they found is about the peer only if it is still itself.
-  TRY(peer.check());
-  return findings.take();
+  auto selectors = merger.take();
+  return {std::move(selectors), std::move(findings)};
 }
 
 bool all_quick(const Attestors& attestors) {

@@ -12,6 +12,9 @@
 namespace nodepilot {
 namespace {
 
+constexpr const char* kForeignUid =
+    "its uid is outside our user namespace (run in the initial one)";
+
 tl::unexpected<Error> refuse(pid_t pid, std::string_view why) {
   return fail(Code::kUnavailable, fmt::format("peer process {}: {}", pid, why));
 }
@@ -56,7 +59,7 @@ expected<Found> of_living(pid_t pid, int pidfd, expected<Found> found) {
 
 }  // namespace
 
-expected<std::shared_ptr<const Peer>> Peer::of_socket(int socket) {
+expected<std::shared_ptr<const Peer>> Peer::of_socket(int socket, const Procfs& procfs) {
   ucred credentials{};
   socklen_t size = sizeof credentials;
   if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) {
@@ -66,19 +69,28 @@ expected<std::shared_ptr<const Peer>> Peer::of_socket(int socket) {
   pid_t pid = credentials.pid;
   if (pid <= 0) return refuse(pid, "is outside our pid namespace (run with the host's)");
   if (stands_for_many(credentials.uid)) {
-    return refuse(pid, "its uid is outside our user namespace (run in the initial one)");
+    return refuse(pid, kForeignUid);
   }
 
-  auto pidfd = pidfd_of_peer(socket, pid);
+  ProcDirectory directory = procfs.process(pid);
+  auto pidfd = pidfd_of_peer(socket, pid, directory);
   if (!pidfd) return refuse(pid, pidfd.error().message);
-  std::shared_ptr<Peer> peer(new Peer(pid, *std::move(pidfd)));
+  std::shared_ptr<Peer> peer(new Peer(pid, *std::move(pidfd), std::move(directory)));
   TRY(of_living(pid, peer->pidfd(), peer->look()));
   const ProcessFacts& facts = peer->facts_;
   if (facts.uid != credentials.uid || facts.gid != credentials.gid) {
     return refuse(pid, fmt::format("connected as uid {} gid {}, but is now uid {} gid {}",
                                    credentials.uid, credentials.gid, facts.uid, facts.gid));
   }
+  return peer;
+}
 
+expected<std::shared_ptr<const Peer>> Peer::of_process(pid_t pid, const Procfs& procfs) {
+  if (pid <= 0) return fail(Code::kInvalidArgument, fmt::format("{} is no pid", pid));
+  Fd pidfd = TRY(open_pidfd(pid));
+  std::shared_ptr<Peer> peer(new Peer(pid, std::move(pidfd), procfs.process(pid)));
+  TRY(of_living(pid, peer->pidfd(), peer->look()));
+  if (stands_for_many(peer->uid())) return refuse(pid, kForeignUid);
   return peer;
 }
 

@@ -12,7 +12,7 @@
 
 #include "agent/base/fd.h"
 #include "agent/base/result.h"
-#include "attest/proc.h"
+#include "attest/procfs.h"
 
 namespace nodepilot {
 
@@ -26,18 +26,23 @@ struct ProcessFacts {
   std::uint64_t cgroup_id = 0;  // of the unified hierarchy; 0: the kernel does not tell
 };
 
-// Immutable after of_socket(). Thread: any.
+// Immutable once made. Thread: any.
 class Peer {
  public:
   // Identifies the peer of a connected Unix socket: SO_PEERCRED and SO_PEERPIDFD, or pidfd_open()
   // with a re-check where the kernel has no SO_PEERPIDFD (ENOPROTOOPT, and only then).
   // A peer without a usable pid or uid, or one that is already gone, is kUnavailable.
-  static expected<std::shared_ptr<const Peer>> of_socket(int socket);
+  static expected<std::shared_ptr<const Peer>> of_socket(int socket, const Procfs& procfs = {});
+  // The process that has `pid` now, for an operator who asks about it: nobody is served as this.
+  // kNotFound if there is none.
+  static expected<std::shared_ptr<const Peer>> of_process(pid_t pid, const Procfs& procfs = {});
 
   pid_t pid() const { return pid_; }
   uid_t uid() const { return facts_.uid; }
   gid_t gid() const { return facts_.gid; }
   const ProcessFacts& facts() const { return facts_; }
+  // What /proc tells of it. What was read is about this process only if check() passes afterwards.
+  const ProcDirectory& directory() const { return directory_; }
   // Readable once the process has exited. Owned by this.
   int pidfd() const { return pidfd_.get(); }
 
@@ -48,7 +53,8 @@ class Peer {
   expected<void> check() const;
 
  private:
-  Peer(pid_t pid, Fd pidfd) : pid_(pid), pidfd_(std::move(pidfd)), directory_(pid) {}
+  Peer(pid_t pid, Fd pidfd, ProcDirectory directory)
+      : pid_(pid), pidfd_(std::move(pidfd)), directory_(std::move(directory)) {}
   expected<void> look();
   // Which of the facts is no longer so; empty if all are.
   expected<std::string_view> changed() const;

@@ -9,8 +9,6 @@
 
 #include <cerrno>
 
-#include "attest/proc.h"
-
 // Older libc headers do not have it yet.
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77
@@ -44,30 +42,33 @@ short events_of(int fd, short wanted) {
   return n < 0 ? static_cast<short>(POLLERR) : entry.revents;
 }
 
-expected<std::uint64_t> start_time_of(pid_t pid) { return ProcDirectory(pid).start_time(); }
-
 }  // namespace
 
-expected<Fd> pidfd_of_peer(int socket, pid_t pid) {
+expected<Fd> pidfd_of_peer(int socket, pid_t pid, const ProcDirectory& process) {
   int pidfd = -1;
   socklen_t size = sizeof pidfd;
   if (::getsockopt(socket, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &size) == 0) return Fd(pidfd);
   // Any other error means a peer that is already gone, or one that must not be guessed at.
-  if (errno == ENOPROTOOPT) return pidfd_by_number(socket, pid);
+  if (errno == ENOPROTOOPT) return pidfd_by_number(socket, pid, process);
   return fail_errno("get the pidfd of the peer", errno);
 }
 
-expected<Fd> pidfd_by_number(int socket, pid_t pid) {
-  auto before = TRY(start_time_of(pid));
-  Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
-  if (!pidfd) return fail_errno(fmt::format("pidfd_open {}", pid), errno);
-  auto after = TRY(start_time_of(pid));
+expected<Fd> pidfd_by_number(int socket, pid_t pid, const ProcDirectory& process) {
+  auto before = TRY(process.start_time());
+  Fd pidfd = TRY(open_pidfd(pid));
+  auto after = TRY(process.start_time());
   if (before != after) {
     return fail(Code::kUnavailable, fmt::format("pid {} was given to another process", pid));
   }
   if ((events_of(socket, POLLIN) & (POLLHUP | POLLERR | POLLNVAL)) != 0) {
     return fail(Code::kUnavailable, "the peer has closed the connection");
   }
+  return pidfd;
+}
+
+expected<Fd> open_pidfd(pid_t pid) {
+  Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  if (!pidfd) return fail_errno(fmt::format("pidfd_open {}", pid), errno);
   return pidfd;
 }
 

@@ -9,16 +9,20 @@
 
 #include "agent/base/fd.h"
 #include "agent/base/result.h"
+#include "attest/proc.h"
 
 namespace nodepilot {
 
 // The process that connected `socket`, from the kernel (SO_PEERPIDFD, Linux 6.5). Only a kernel
-// that does not know the option makes it look for `pid` instead.
-expected<Fd> pidfd_of_peer(int socket, pid_t pid);
+// that does not know the option makes it look for `pid`, whose directory is `process`, instead.
+expected<Fd> pidfd_of_peer(int socket, pid_t pid, const ProcDirectory& process);
 
 // The process that has `pid` now. Refuses if the pid changed hands during the call, or if the peer
 // of `socket` has closed it: then nothing says that `pid` is still the peer's.
-expected<Fd> pidfd_by_number(int socket, pid_t pid);
+expected<Fd> pidfd_by_number(int socket, pid_t pid, const ProcDirectory& process);
+
+// The process that has `pid` now; a mere thread is none. kNotFound if there is none.
+expected<Fd> open_pidfd(pid_t pid);
 
 // Whether the process has not exited; a zombie has.
 bool is_alive(int pidfd);

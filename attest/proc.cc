@@ -128,6 +128,11 @@ expected<ProcessStatus> parse_status(std::string_view text) {
   return status;
 }
 
+expected<std::size_t> parse_pid_namespaces(std::string_view status) {
+  auto pids = TRY(numbers_of(status, "NSpid"));
+  return pids.size();
+}
+
 expected<std::uint64_t> parse_start_time(std::string_view stat) {
   std::size_t name_end = stat.rfind(')');
   if (name_end == std::string_view::npos) return fail(Code::kDataLoss, "has no process name");
@@ -172,7 +177,7 @@ expected<bool> CgroupFile::still_reads(std::string_view text) const {
   return std::string_view(few.data(), n) == text;
 }
 
-ProcDirectory::ProcDirectory(pid_t pid, const char* root)
+ProcDirectory::ProcDirectory(pid_t pid, std::string_view root)
     : path_(fmt::format("{}/{}/", root, pid)) {}
 
 expected<std::string> ProcDirectory::read(const char* name) const {
@@ -206,6 +211,13 @@ expected<Fd> ProcDirectory::executable() const {
     return fail_errno("open " + path, errno);
   }
   return exe;
+}
+
+expected<Fd> ProcDirectory::root_directory() const {
+  std::string path = path_ + "root";
+  Fd root(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!root) return fail_file("open", path);
+  return root;
 }
 
 expected<FileId> ProcDirectory::executable_id() const {

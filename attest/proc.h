@@ -24,6 +24,10 @@ struct ProcessStatus {
 // /proc/PID/status. Each of Uid, Gid and Groups must be there exactly once and be whole.
 expected<ProcessStatus> parse_status(std::string_view text);
 
+// How many pid namespaces the process is in, from that of the procfs downwards: the numbers in the
+// line NSpid: of /proc/PID/status.
+expected<std::size_t> parse_pid_namespaces(std::string_view status);
+
 // The start time in /proc/PID/stat, in clock ticks since boot. The process chooses its own name,
 // which stands before it and may hold spaces, parentheses and newlines.
 expected<std::uint64_t> parse_start_time(std::string_view stat);
@@ -70,7 +74,7 @@ class CgroupFile {
 // it still lives, or if its start time is the same before and after.
 class ProcDirectory {
  public:
-  explicit ProcDirectory(pid_t pid, const char* root = "/proc");
+  explicit ProcDirectory(pid_t pid, std::string_view root = "/proc");
 
   expected<ProcessStatus> status() const;
   expected<std::uint64_t> start_time() const;
@@ -80,6 +84,8 @@ class ProcDirectory {
   expected<Fd> executable() const;
   // The same, but only which file it is.
   expected<FileId> executable_id() const;
+  // The root directory of the process, opened with O_PATH.
+  expected<Fd> root_directory() const;
 
  private:
   expected<std::string> read(const char* name) const;

@@ -1,9 +1,7 @@
 #include "attest/process_files.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 
-#include <cerrno>
 #include <future>
 #include <system_error>
 #include <thread>
@@ -17,9 +15,7 @@ namespace {
 
 expected<SecretBytes> read_below_root(const Peer& peer, const fs::path& path,
                                       std::size_t max_bytes) {
-  std::string root_path = fmt::format("/proc/{}/root", peer.pid());
-  Fd root(::open(root_path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!root) return fail_errno("open " + root_path, errno);
+  Fd root = TRY(peer.directory().root_directory());
   // Only now it is known whose root was opened.
   TRY(peer.check());
   return read_file_in_root(root, path, max_bytes);

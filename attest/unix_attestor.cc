@@ -80,7 +80,7 @@ expected<std::string> hash_of(int exe, std::size_t max_bytes) {
 }  // namespace
 
 expected<Selectors> UnixAttestor::attest(const Peer& peer) const {
-  ProcDirectory directory(peer.pid());
+  const ProcDirectory& directory = peer.directory();
   Selectors found;
   auto groups = TRY(directory.status()).groups;
   add_ids(found, peer, groups);

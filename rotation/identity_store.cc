@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <tuple>
 
 #include "agent/base/log.h"
 
@@ -60,15 +61,16 @@ EntryPtr IdentityStore::find(const std::string& entry_id) const {
 }
 
 std::unique_ptr<Subscription> IdentityStore::subscribe(
-    const Selectors& selectors, std::function<void(const UpdatePtr&)> on_update,
-    Interest interest) {
-  return subscribe_to(match(selectors), std::move(on_update), interest);
+    const Selectors& selectors, std::function<void(const UpdatePtr&)> on_update, Interest interest,
+    const Watcher& who) {
+  return subscribe_to(match(selectors), std::move(on_update), interest, who);
 }
 
 std::unique_ptr<Subscription> IdentityStore::subscribe_to(
     std::vector<EntryPtr> entries, std::function<void(const UpdatePtr&)> on_update,
-    Interest interest) {
-  std::unique_ptr<Subscription> subscription(new Subscription(*this, std::move(entries), interest));
+    Interest interest, const Watcher& who) {
+  std::unique_ptr<Subscription> subscription(
+      new Subscription(*this, std::move(entries), interest, who));
   subscriptions_.insert(subscription.get());
   if (interest == Interest::kSvids) demand_svids(*subscription);
   subscription->latest_ = make_update(subscription->entries_);
@@ -273,6 +275,21 @@ EntryState IdentityStore::state(const std::string& entry_id) const {
   state.streams = slot.streams;
   state.streams_current = slot.streams_current;
   return state;
+}
+
+std::vector<WatcherState> IdentityStore::watchers(const std::string& entry_id) const {
+  std::vector<WatcherState> watchers;
+  auto it = slots_.find(entry_id);
+  if (it == slots_.end()) return watchers;
+  for (const Subscription* subscriber : it->second.subscribers) {
+    auto taken = subscriber->taken_.find(entry_id);
+    bool sent = taken != subscriber->taken_.end();
+    watchers.push_back({subscriber->who_, sent, sent ? taken->second : ""});
+  }
+  std::sort(watchers.begin(), watchers.end(), [](const WatcherState& a, const WatcherState& b) {
+    return std::tie(a.who.pid, a.serial) < std::tie(b.who.pid, b.serial);
+  });
+  return watchers;
 }
 
 std::shared_ptr<void> IdentityStore::on_change(std::function<void()> listener) {

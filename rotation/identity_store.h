@@ -3,6 +3,8 @@
 // replaced by something worse, nor withdrawn for a passing fault.
 #pragma once
 
+#include <sys/types.h>
+
 #include <functional>
 #include <list>
 #include <map>
@@ -35,6 +37,20 @@ enum class Interest {
   kBundles,  // only trust; SVIDs that happen to be held are shown, none is issued for it
 };
 
+// Who watches, as an operator is told; a pid of 0 stands for the agent itself.
+struct Watcher {
+  pid_t pid = 0;
+  uid_t uid = 0;
+  const char* api = "";  // "FetchX509SVID"; a literal
+};
+
+// One watcher of an entry that demands its SVID.
+struct WatcherState {
+  Watcher who;
+  bool sent = false;   // it was given an SVID
+  std::string serial;  // of the one that it took last; empty if it has taken none
+};
+
 // One entry as an operator sees it.
 struct EntryState {
   EntryPtr entry;
@@ -64,11 +80,13 @@ class IdentityStore {
   // may subscribe and drop subscriptions, its own too.
   std::unique_ptr<Subscription> subscribe(const Selectors& selectors,
                                           std::function<void(const UpdatePtr&)> on_update,
-                                          Interest interest = Interest::kSvids);
+                                          Interest interest = Interest::kSvids,
+                                          const Watcher& who = {});
   // The same for one that is to see just these entries of match() or identities().
   std::unique_ptr<Subscription> subscribe_to(std::vector<EntryPtr> entries,
                                              std::function<void(const UpdatePtr&)> on_update,
-                                             Interest interest = Interest::kSvids);
+                                             Interest interest = Interest::kSvids,
+                                             const Watcher& who = {});
 
   // Makes room for what is held for an identity that a template gives, until it is evicted.
   void add(const EntryPtr& entry);
@@ -116,6 +134,8 @@ class IdentityStore {
   bool is_supplied(const std::string& entry_id) const;
   bool is_wanted(const std::string& entry_id) const;
   EntryState state(const std::string& entry_id) const;
+  // Those that demand its SVID.
+  std::vector<WatcherState> watchers(const std::string& entry_id) const;
 
   // Calls `listener` after every install, failure, acknowledgement or departure, until the
   // returned handle is destroyed.
@@ -184,12 +204,14 @@ class Subscription {
 
  private:
   friend class IdentityStore;
-  Subscription(IdentityStore& store, std::vector<EntryPtr> entries, Interest interest)
-      : store_(store), entries_(std::move(entries)), interest_(interest) {}
+  Subscription(IdentityStore& store, std::vector<EntryPtr> entries, Interest interest,
+               const Watcher& who)
+      : store_(store), entries_(std::move(entries)), interest_(interest), who_(who) {}
 
   IdentityStore& store_;
   const std::vector<EntryPtr> entries_;
   const Interest interest_;
+  const Watcher who_;
   std::function<void(const UpdatePtr&)> on_update_;  // empty until subscribe() is done
   UpdatePtr latest_;
   std::map<std::string, std::string> taken_;  // entry id -> serial that the client took, or ""

@@ -25,16 +25,17 @@ void CallerIdentifier::identify(PeerPtr peer, std::weak_ptr<const void> interest
 
 void CallerIdentifier::ask(const PeerPtr& peer, Askers askers) {
   if (quick_) return hear(peer, std::move(askers), attest(*peer, attestors_));
-  workers_.run([attestors = attestors_, peer] { return attest(*peer, attestors); },
-               [weak = std::weak_ptr(self_), peer,
-                askers = std::move(askers)](const expected<Attested>& found) {
-                 if (auto self = weak.lock()) (*self)->hear(peer, askers, found);
-               });
+  workers_.run(
+      [attestors = attestors_, peer] { return attest(*peer, attestors); },
+      [weak = std::weak_ptr(self_), peer, askers = std::move(askers)](const Attestation& found) {
+        if (auto self = weak.lock()) (*self)->hear(peer, askers, found);
+      });
 }
 
-void CallerIdentifier::hear(const PeerPtr& peer, Askers askers, const expected<Attested>& found) {
-  if (!found && found.error().retry_after) {
-    return wait(peer, std::move(askers), *found.error().retry_after);
+void CallerIdentifier::hear(const PeerPtr& peer, Askers askers, const Attestation& found) {
+  const auto& selectors = found.selectors;
+  if (!selectors && selectors.error().retry_after) {
+    return wait(peer, std::move(askers), *selectors.error().retry_after);
   }
   for (const Asker& asker : askers) asker.done(found);
 }

@@ -16,7 +16,7 @@ namespace nodepilot {
 // attestor waits on an alarm, not on a worker: it holds up nobody.
 class CallerIdentifier {
  public:
-  using Done = std::function<void(const expected<Attested>&)>;
+  using Done = std::function<void(const Attestation&)>;
 
   // The references outlive it; the attestors also outlive every job given to `workers`.
   CallerIdentifier(Clock& clock, Workers& workers, Attestors attestors);
@@ -44,7 +44,7 @@ class CallerIdentifier {
   using PeerPtr = std::shared_ptr<const Peer>;
 
   void ask(const PeerPtr& peer, Askers askers);
-  void hear(const PeerPtr& peer, Askers askers, const expected<Attested>& found);
+  void hear(const PeerPtr& peer, Askers askers, const Attestation& found);
   void wait(const PeerPtr& peer, Askers askers, Duration pause);
   void ask_again(const PeerPtr& peer);
   void ask_all_again();

@@ -26,21 +26,47 @@ CallerCall::CallerCall(const ApiContext& context, Call& call, const char* method
 void CallerCall::on_half_close(Call&) { end(Status()); }
 
 void CallerCall::identify() {
-  auto done = [this](const expected<Attested>& found) {
-    if (!found) {
-      log::debug("workload attestation failed",
-                 {{"pid", call_.peer()->pid()}, {"cause", found.error().message}});
-      return end(Status(Code::kUnavailable, "workload attestation failed"));
-    }
-    fully_known_ = found->complete;
-    on_caller(found->selectors);
+  auto done = [this](const Attestation& attestation) {
+    const auto& found = attestation.selectors;
+    fully_known_ = attestation.complete();
+    if (found) return on_caller(attestation, *found);
+    call_.finish(refuse(Code::kUnavailable, kNotAttested, found.error().message, &attestation));
   };
   context_.callers.identify(call_.peer(), self_, while_open(done));
 }
 
-Status CallerCall::no_identity() const {
-  if (fully_known_) return Status(Code::kPermissionDenied, "no identity issued");
-  return Status(Code::kUnavailable, "workload attestation is incomplete");
+Status CallerCall::on_peer_changed(const Error& why) {
+  if (ended_) return CallHandler::on_peer_changed(why);
+  return refuse(Code::kUnavailable, kNotAttested, why.message, nullptr);
+}
+
+void CallerCall::end_without_identity(const Attestation* attestation, std::string cause) {
+  if (ended_) return;
+  // Upon PERMISSION_DENIED clients drop what they hold.
+  call_.finish(fully_known_
+                   ? refuse(Code::kPermissionDenied, kNoIdentity, std::move(cause), attestation)
+                   : refuse(Code::kUnavailable, kNotFullyKnown, std::move(cause), attestation));
+}
+
+Status CallerCall::refuse(Code code, const char* words, std::string cause,
+                          const Attestation* attestation) {
+  const Peer& peer = *call_.peer();
+  Denial denial{.method = method_, .code = code, .cause = cause};
+  if (attestation) {
+    denial.findings = attestation->findings;
+    denial.selectors = attestation->selectors.value_or(Selectors());
+  }
+  std::string ref = context_.refusals.note(peer, std::move(denial));
+  log::info("caller denied", {{"pid", peer.pid()},
+                              {"uid", peer.uid()},
+                              {"method", method_},
+                              {"result", to_string(code)},
+                              {"reason", words},
+                              {"ref", ref},
+                              {"cause", cause}});
+  ended_ = true;
+  on_end();
+  return {code, std::string(words) + " (ref " + ref + ")"};
 }
 
 void CallerCall::served(std::size_t identities) {

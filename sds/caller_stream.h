@@ -25,7 +25,7 @@ class CallerStream : public CallerCall {
   Subscription* subscription() { return subscription_.get(); }
 
  private:
-  void on_caller(const Selectors& selectors) override;
+  void on_caller(const Attestation& attestation, const Selectors& selectors) override;
   void on_end() override {
     subscription_.reset();
     noted_.reset();

@@ -50,9 +50,13 @@ class FetchJwtSvid : public CallerCall {
   }
 
  private:
-  void on_caller(const Selectors& selectors) override {
-    auto entries = choose(context().store.match(selectors), request_.spiffe_id());
-    if (entries.empty()) return end(no_identity());
+  void on_caller(const Attestation& attestation, const Selectors& selectors) override {
+    const std::string& named = request_.spiffe_id();
+    auto entries = choose(context().store.match(selectors), named);
+    if (entries.empty()) {
+      return end_without_identity(
+          &attestation, named.empty() ? "no rule matches" : "no rule that matches gives " + named);
+    }
     if (!context().jwt_svids) {
       return end(Status(Code::kUnimplemented, "the CA of this agent signs no JWT-SVIDs"));
     }
@@ -122,7 +126,7 @@ class ValidateJwtSvid : public CallerCall {
   }
 
  private:
-  void on_caller(const Selectors& selectors) override {
+  void on_caller(const Attestation&, const Selectors& selectors) override {
     const IdentityStore& store = context().store;
     if (!store.bundle()) {
       return end(Status(Code::kUnavailable, "no trust bundle yet: the CA has not answered"));

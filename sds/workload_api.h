@@ -5,6 +5,7 @@
 #include "rotation/identity_store.h"
 #include "rotation/jwt_svid_cache.h"
 #include "sds/caller.h"
+#include "sds/refusals.h"
 #include "sds/rpc/call.h"
 
 namespace nodepilot {
@@ -14,6 +15,7 @@ struct ApiContext {
   Clock& clock;
   IdentityStore& store;
   CallerIdentifier& callers;
+  Refusals& refusals;
   Workers& workers;         // for what computes long, as checking a token
   JwtSvidCache* jwt_svids;  // null if the CA signs none
   // Hears, before an SVID is demanded, which process is entitled to which entries; keeps the answer

@@ -76,6 +76,11 @@ class CallHandler {
   virtual void on_half_close(Call& call) { call.finish(Status()); }
   // The newest message given to send() has gone to the kernel; the next will replace nothing.
   virtual void on_sent() {}
+  // The process is no longer who it was when it connected; `why` is for the operator. Yields what
+  // to end the call with; nothing else of it goes out.
+  virtual Status on_peer_changed([[maybe_unused]] const Error& why) {
+    return {Code::kUnavailable, "this process is no longer the one that connected"};
+  }
   // Bytes that the client makes it keep besides what it gave to send(). They count against the
   // budget of the connection's uid; a call that brings more when that is spent is refused.
   virtual std::size_t held() const { return 0; }

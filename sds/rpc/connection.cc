@@ -84,6 +84,7 @@ void Connection::settle() {
   drop_finished();
   peer_checked_ = false;  // much may have been done for it in this turn, attestation too
   if (fate_ != Fate::kDead) flush();
+  if (fate_ == Fate::kChanged) tell_changed();
   if (draining_ && streams_.empty() && fate_ == Fate::kServing && !gone_away_) {
     gone_away_ = true;
     session_.go_away(false);
@@ -157,17 +158,33 @@ void Connection::close() {
 
 bool Connection::same_peer() {
   if (peer_checked_) return true;
+  if (fate_ == Fate::kChanged) return false;
   auto checked = peer_->check();
   peer_checked_ = checked.has_value();
-  if (!checked) abandon(checked.error().message);
-  return peer_checked_;
+  if (peer_checked_) return true;
+  abandon(checked.error().message);
+  // What waits on its way to the socket was meant for who it was: then there are no last words.
+  if (peer_->alive() && output_.empty()) {
+    changed_ = std::move(checked).error();
+    fate_ = Fate::kChanged;
+  }
+  return false;
+}
+
+void Connection::tell_changed() {
+  fate_ = Fate::kFarewell;
+  for (const auto& [id, stream] : streams_) stream->on_peer_changed(*changed_);
+  flush();
+  session_.go_away(false);
+  flush();
 }
 
 // --- calls
 
 Stream* Connection::find(std::int32_t stream) {
   auto found = streams_.find(stream);
-  return found == streams_.end() || fate_ != Fate::kServing ? nullptr : found->second.get();
+  bool reachable = fate_ == Fate::kServing || (fate_ == Fate::kFarewell && changed_);
+  return found == streams_.end() || !reachable ? nullptr : found->second.get();
 }
 
 void Connection::on_headers_begin(bool request) {
@@ -182,7 +199,8 @@ bool Connection::on_header(std::string_view name, std::string_view value) {
 void Connection::on_request(std::int32_t stream) {
   auto head = std::move(head_);
   if (fate_ != Fate::kServing) return;
-  if (same_peer()) begin_call(stream, *head);
+  // A changed peer's call begins, too, but only to be told why it ends.
+  if (same_peer() || fate_ == Fate::kChanged) begin_call(stream, *head);
 }
 
 void Connection::begin_call(std::int32_t stream, RequestHead& head) {
@@ -284,6 +302,8 @@ void Connection::read() {
   if (received.sender != peer_->pid()) {
     return abandon("process " + std::to_string(received.sender) + " sends on this connection");
   }
+  // Alive after the read, it had its pid to itself all the time: no heir with that pid has sent.
+  if (!peer_->alive()) return abandon("the process that connected has exited");
   boundary_.read(received.bytes);
   auto taken = session_.receive(received.bytes);
   if (!taken) abandon("protocol violation: " + taken.error().message);

@@ -52,7 +52,7 @@ class Connection : public std::enable_shared_from_this<Connection>, private Http
   void finished(std::int32_t stream);
   // The client had us do a call's worth of work: counts against its rate.
   void charge() { requests_.borrow(now_); }
-  // Whether the peer is still who it was; abandons the connection if not. Looks
+  // Whether the peer is still who it was; if not, the connection ends with this turn. Looks
   // once for what comes in during a turn, and once for what goes out.
   bool same_peer();
   std::unique_ptr<boost::asio::steady_timer> make_deadline(std::int32_t stream,
@@ -62,6 +62,7 @@ class Connection : public std::enable_shared_from_this<Connection>, private Http
   using Instant = TokenBucket::Instant;
   enum class Fate {
     kServing,
+    kChanged,   // the peer is another: every call is to be told, then it closes
     kFarewell,  // sends what the socket takes at once, then closes
     kDead,      // sends nothing, closes
     kClosed,
@@ -97,6 +98,7 @@ class Connection : public std::enable_shared_from_this<Connection>, private Http
   bool may_read() const;
   void flush();
   void write_output();
+  void tell_changed();
   void drop_finished();
   void tell_sent();
 
@@ -134,8 +136,9 @@ class Connection : public std::enable_shared_from_this<Connection>, private Http
   Instant progress_;  // a byte went, or the first one had to wait
 
   Fate fate_ = Fate::kServing;
-  std::string reason_;  // why it is closed for cause
-  bool busy_ = false;   // within a turn: settle() is still to come
+  std::string reason_;            // why it is closed for cause
+  std::optional<Error> changed_;  // how the peer has
+  bool busy_ = false;             // within a turn: settle() is still to come
   bool kicked_ = false;
   bool reading_ = false;
   bool writing_ = false;

@@ -148,7 +148,6 @@ struct Http2Session::Callbacks {
   static ssize_t read_body(nghttp2_session*, std::int32_t stream, std::uint8_t*, std::size_t max,
                            std::uint32_t* flags, nghttp2_data_source*, void* user) {
     Body body = self(user).events_.next_body(stream, max);
-    if (body.state == Body::State::kRefused) return NGHTTP2_ERR_CALLBACK_FAILURE;
     if (body.state == Body::State::kNothing) return NGHTTP2_ERR_DEFERRED;
     if (body.length > 0) *flags |= NGHTTP2_DATA_FLAG_NO_COPY;
     if (body.state == Body::State::kLast) {

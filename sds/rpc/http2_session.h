@@ -26,7 +26,6 @@ struct Body {
     kReady,    // `length` bytes go out now, and more may follow
     kLast,     // the same, and the trailers, submitted already, follow
     kNothing,  // nothing to send until resume()
-    kRefused,  // must not go out: pull() fails
   };
   State state = State::kNothing;
   std::size_t length = 0;

@@ -38,6 +38,7 @@ class SocketListener final : public Listener {
   SocketListener(Loop& loop, Options& options, Methods methods, SocketPath path)
       : context_(std::make_shared<ServerContext>(loop, options.name, options.limits,
                                                  std::move(methods))),
+        procfs_(options.procfs),
         path_check_every_(options.path_check),
         on_standing_(std::move(options.on_standing)),
         path_(std::move(path)),
@@ -104,6 +105,7 @@ class SocketListener final : public Listener {
 
   // Constant after construction.
   const std::shared_ptr<ServerContext> context_;
+  const Procfs procfs_;
   const Duration path_check_every_;
   const std::function<void()> on_standing_;
 
@@ -186,7 +188,7 @@ void SocketListener::serve(Fd socket) {
 
 expected<void> SocketListener::try_serve(Fd socket, uid_t uid) {
   auto ticket = TRY(context_->admission.admit(uid));
-  auto peer = TRY(Peer::of_socket(socket.get()));
+  auto peer = TRY(Peer::of_socket(socket.get(), procfs_));
   auto connection = std::make_shared<Connection>(context_, std::move(peer), std::move(ticket));
   connections_.emplace(connection.get(), connection);
   auto started = connection->start(std::move(socket));

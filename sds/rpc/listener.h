@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "agent/base/loop.h"
+#include "attest/procfs.h"
 #include "sds/rpc/call.h"
 #include "sds/rpc/limits.h"
 #include "sds/rpc/socket_path.h"
@@ -26,6 +27,7 @@ class Listener {
     mode_t mode = 0666;
     Limits limits;
     const char* name = "public";  // for log lines
+    Procfs procfs{};              // where clients are looked at
     // How often to see whether PATH is still ours, and to take it back if not.
     Duration path_check = std::chrono::seconds(1);
     // Begin as kWaiting where a live agent serves PATH, instead of failing.

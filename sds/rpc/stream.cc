@@ -98,9 +98,22 @@ void Stream::on_deadline() {
   finish(Status(Code::kDeadlineExceeded, "the deadline that the client set has passed"));
 }
 
+void Stream::on_peer_changed(const Error& why) {
+  // A message that has begun cannot be taken back, nor one that was to come before an end that is
+  // submitted: only a reset cuts them off.
+  bool promised = sending_.bytes || (status_ && waiting_.bytes);
+  waiting_ = {};
+  if (promised) return connection_.session().cancel(id_);
+  if (status_) return;
+  // The session has asked in vain for what was withheld.
+  idle_ = replying_;
+  finish(handler_->on_peer_changed(why));
+}
+
 Body Stream::next_body(std::size_t max) {
+  bool secret = sending_.bytes ? sending_.secret : waiting_.secret;
+  if (secret && !connection_.same_peer()) return {Body::State::kNothing};
   if (!sending_.bytes && waiting_.bytes) {
-    if (waiting_.secret && !connection_.same_peer()) return {Body::State::kRefused};
     sending_ = std::exchange(waiting_, {});
     sent_ = 0;
     ++in_transit_;

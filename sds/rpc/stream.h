@@ -37,6 +37,8 @@ class Stream final : public Call {
   void on_half_close();
   void on_sent();
   void on_deadline();
+  // The peer is no longer who it was: of what waits nothing goes out any more but why.
+  void on_peer_changed(const Error& why);
 
   // Destroys the handler of a finished call; not from within it.
   void drop_handler() { handler_.reset(); }

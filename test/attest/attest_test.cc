@@ -49,9 +49,8 @@ TEST_CASE("what all attestors found is merged") {
 
   auto found = attest(*rig.peer, {&one, &two});
 
-  REQUIRE(found);
-  CHECK(found->selectors == Selectors{kUid, kPod});
-  CHECK(found->complete);
+  CHECK(found.selectors == Selectors{kUid, kPod});
+  CHECK(found.complete());
 }
 
 TEST_CASE("one failing attestor leaves out its selectors only") {
@@ -61,9 +60,8 @@ TEST_CASE("one failing attestor leaves out its selectors only") {
 
   for (const Attestors& order : {Attestors{&bad, &good}, Attestors{&good, &bad}}) {
     auto found = attest(*rig.peer, order);
-    REQUIRE(found);
-    CHECK(found->selectors == Selectors{kUid});
-    CHECK_FALSE(found->complete);
+    CHECK(found.selectors == Selectors{kUid});
+    CHECK_FALSE(found.complete());
   }
 }
 
@@ -72,17 +70,16 @@ TEST_CASE("an attestor that finds nothing has not failed") {
   FakeAttestor bad(broken);
   FakeAttestor empty{Selectors()};
 
-  auto found = attest(*rig.peer, {&bad, &empty});
+  auto found = attest(*rig.peer, {&bad, &empty}).selectors;
 
-  REQUIRE(found);
-  CHECK(found->selectors.empty());
+  CHECK(found == Selectors());
 }
 
 TEST_CASE("when every attestor fails nobody is known, and the error says why") {
   Rig rig;
   FakeAttestor bad(broken);
 
-  auto found = attest(*rig.peer, {&bad, &bad});
+  auto found = attest(*rig.peer, {&bad, &bad}).selectors;
 
   REQUIRE_FALSE(found);
   CHECK(found.error().code == Code::kUnavailable);
@@ -92,7 +89,7 @@ TEST_CASE("when every attestor fails nobody is known, and the error says why") {
 TEST_CASE("without attestors nobody is known") {
   Rig rig;
 
-  CHECK(attest(*rig.peer, {}).error().code == Code::kUnavailable);
+  CHECK(attest(*rig.peer, {}).selectors.error().code == Code::kUnavailable);
 }
 
 TEST_CASE("a peer that exits while it is looked at gets no selectors") {
@@ -102,7 +99,7 @@ TEST_CASE("a peer that exits while it is looked at gets no selectors") {
     return Selectors{kUid};
   });
 
-  auto found = attest(*rig.peer, {&slow});
+  auto found = attest(*rig.peer, {&slow}).selectors;
 
   REQUIRE_FALSE(found);
   CHECK(found.error().code == Code::kUnavailable);
@@ -115,7 +112,7 @@ TEST_CASE("a peer that runs another program while it is looked at gets no select
     return Selectors{kUid};
   });
 
-  auto found = attest(*rig.peer, {&slow});
+  auto found = attest(*rig.peer, {&slow}).selectors;
 
   REQUIRE_FALSE(found);
   CHECK(found.error().code == Code::kUnavailable);
@@ -136,10 +133,7 @@ TEST_CASE("attestors do not wait for one another") {
     return Selectors{kPod};
   });
 
-  auto found = attest(*rig.peer, {&first, &second});
-
-  REQUIRE(found);
-  CHECK(found->selectors == Selectors{kUid, kPod});
+  CHECK(attest(*rig.peer, {&first, &second}).selectors == Selectors{kUid, kPod});
 }
 
 TEST_CASE("quick attestors are asked by the calling thread, whatever stands before them") {
@@ -152,10 +146,8 @@ TEST_CASE("quick attestors are asked by the calling thread, whatever stands befo
   };
   FakeAttestor quick(answer, /*is_quick=*/true);
 
-  auto found = attest(*rig.peer, {&slow, &quick});
+  CHECK(attest(*rig.peer, {&slow, &quick}).selectors == Selectors{kUid, kPod});
 
-  REQUIRE(found);
-  CHECK(found->selectors == Selectors{kUid, kPod});
   CHECK(asked_by == std::this_thread::get_id());
 }
 
@@ -173,7 +165,7 @@ TEST_CASE("while one does not know yet, the caller is told when to ask again") {
 
   for (const Attestors& order :
        {Attestors{&good, &later, &sooner}, Attestors{&sooner, &bad, &later}}) {
-    auto found = attest(*rig.peer, order);
+    auto found = attest(*rig.peer, order).selectors;
     REQUIRE_FALSE(found);
     CHECK(found.error().retry_after == 10ms);
   }
@@ -191,7 +183,7 @@ TEST_CASE("slow attestors are left alone while a quick one does not know yet") {
   };
   FakeAttestor quick(not_yet, /*is_quick=*/true);
 
-  CHECK(attest(*rig.peer, {&slow, &quick}).error().retry_after == 10ms);
+  CHECK(attest(*rig.peer, {&slow, &quick}).selectors.error().retry_after == 10ms);
 
   CHECK_FALSE(was_asked);
 }
@@ -203,7 +195,7 @@ TEST_CASE("a peer that is gone is not told to ask again") {
     return tl::unexpected<Error>({Code::kUnavailable, "not yet", 10ms});
   });
 
-  auto found = attest(*rig.peer, {&waiting});
+  auto found = attest(*rig.peer, {&waiting}).selectors;
 
   REQUIRE_FALSE(found);
   CHECK_FALSE(found.error().retry_after);
@@ -215,4 +207,20 @@ TEST_CASE("one attestor that may wait makes all of them slow") {
 
   CHECK(all_quick({&quick, &quick}));
   CHECK_FALSE(all_quick({&quick, &slow}));
+}
+
+TEST_CASE("what each attestor did is told, failures too") {
+  Rig rig;
+  FakeAttestor bad(broken);
+  FakeAttestor good({kUid, kPod});
+
+  auto attestation = attest(*rig.peer, {&bad, &good});
+
+  REQUIRE(attestation.findings.size() == 2);
+  CHECK(attestation.findings[0].attestor == "fake");
+  REQUIRE(attestation.findings[0].failure);
+  CHECK(attestation.findings[0].failure->message == "kubelet: no answer");
+  CHECK_FALSE(attestation.findings[1].failure);
+  CHECK(attestation.findings[1].selectors == 2);
+  CHECK(attestation.selectors == Selectors{kUid, kPod});
 }

@@ -95,3 +95,30 @@ TEST_CASE("what is no socket has no peer") {
   REQUIRE_FALSE(peer);
   CHECK(peer.error().code == Code::kUnavailable);
 }
+
+TEST_CASE("the process that has a pid is known like one that connected") {
+  ClientProcess client;
+  auto connected = Peer::of_socket(client.socket());
+  REQUIRE(connected);
+
+  auto named = Peer::of_process(client.pid());
+
+  REQUIRE(named);
+  CHECK((*named)->pid() == client.pid());
+  CHECK((*named)->uid() == (*connected)->uid());
+  CHECK((*named)->facts().executable == (*connected)->facts().executable);
+  CHECK((*named)->facts().cgroup == (*connected)->facts().cgroup);
+  CHECK((*named)->check());
+}
+
+TEST_CASE("a pid that nobody has, or only a zombie, names no process") {
+  ClientProcess client;
+  client.exit();
+  CHECK(Peer::of_process(client.pid()).error().message.find("has exited") != std::string::npos);
+  pid_t pid = client.pid();
+  client.reap();
+
+  CHECK(Peer::of_process(pid).error().code == Code::kNotFound);
+  CHECK(Peer::of_process(0).error().code == Code::kInvalidArgument);
+  CHECK(Peer::of_process(-1).error().code == Code::kInvalidArgument);
+}

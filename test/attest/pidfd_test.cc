@@ -12,7 +12,7 @@ using namespace nodepilot;
 
 TEST_CASE("a pidfd tells that its process has exited, even while it is a zombie") {
   ClientProcess client;
-  auto pidfd = pidfd_of_peer(client.socket(), client.pid());
+  auto pidfd = pidfd_of_peer(client.socket(), client.pid(), ProcDirectory(client.pid()));
   REQUIRE(pidfd);
   CHECK(is_alive(pidfd->get()));
 
@@ -27,7 +27,7 @@ TEST_CASE("something that is no descriptor is not alive") { CHECK_FALSE(is_alive
 
 TEST_CASE("what a pidfd tells is what /proc tells, if the kernel can") {
   ClientProcess client;
-  auto pidfd = pidfd_of_peer(client.socket(), client.pid());
+  auto pidfd = pidfd_of_peer(client.socket(), client.pid(), ProcDirectory(client.pid()));
   REQUIRE(pidfd);
 
   auto info = info_of(pidfd->get());
@@ -41,7 +41,7 @@ TEST_CASE("what a pidfd tells is what /proc tells, if the kernel can") {
 
 TEST_CASE("a process that is gone, or was none, tells nothing") {
   ClientProcess client(/*heir=*/true);
-  auto pidfd = pidfd_of_peer(client.socket(), client.pid());
+  auto pidfd = pidfd_of_peer(client.socket(), client.pid(), ProcDirectory(client.pid()));
   REQUIRE(pidfd);
   client.exit();
   client.reap();
@@ -53,8 +53,8 @@ TEST_CASE("a process that is gone, or was none, tells nothing") {
 TEST_CASE("a pidfd is not passed on to programs that we start") {
   ClientProcess client;
 
-  auto from_socket = pidfd_of_peer(client.socket(), client.pid());
-  auto by_number = pidfd_by_number(client.socket(), client.pid());
+  auto from_socket = pidfd_of_peer(client.socket(), client.pid(), ProcDirectory(client.pid()));
+  auto by_number = pidfd_by_number(client.socket(), client.pid(), ProcDirectory(client.pid()));
 
   REQUIRE(from_socket);
   REQUIRE(by_number);
@@ -65,11 +65,11 @@ TEST_CASE("a pidfd is not passed on to programs that we start") {
 TEST_CASE("a socket without a peer is refused, not looked up by its pid") {
   Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
 
-  CHECK_FALSE(pidfd_of_peer(socket.get(), ::getpid()));
+  CHECK_FALSE(pidfd_of_peer(socket.get(), ::getpid(), ProcDirectory(::getpid())));
 }
 
 TEST_CASE("an error that does not mean an old kernel is final") {
-  auto pidfd = pidfd_of_peer(-1, ::getpid());
+  auto pidfd = pidfd_of_peer(-1, ::getpid(), ProcDirectory(::getpid()));
 
   REQUIRE_FALSE(pidfd);
   CHECK(pidfd.error().message == "get the pidfd of the peer: Bad file descriptor");
@@ -78,7 +78,7 @@ TEST_CASE("an error that does not mean an old kernel is final") {
 TEST_CASE("without the kernel's help a connected peer is found by its pid") {
   ClientProcess client;
 
-  auto pidfd = pidfd_by_number(client.socket(), client.pid());
+  auto pidfd = pidfd_by_number(client.socket(), client.pid(), ProcDirectory(client.pid()));
 
   REQUIRE(pidfd);
   CHECK(is_alive(pidfd->get()));
@@ -90,7 +90,7 @@ TEST_CASE("a pid is not trusted once the peer has closed the connection") {
   ClientProcess client;
   client.hang_up();
 
-  auto pidfd = pidfd_by_number(client.socket(), client.pid());
+  auto pidfd = pidfd_by_number(client.socket(), client.pid(), ProcDirectory(client.pid()));
 
   REQUIRE_FALSE(pidfd);
   CHECK(pidfd.error().message == "the peer has closed the connection");
@@ -102,5 +102,5 @@ TEST_CASE("a pid that nobody has any more is refused") {
   client.exit();
   client.reap();
 
-  CHECK_FALSE(pidfd_by_number(client.socket(), pid));
+  CHECK_FALSE(pidfd_by_number(client.socket(), pid, ProcDirectory(pid)));
 }

@@ -48,7 +48,7 @@ class LateAttestor : public Attestor {
 struct Rig {
   Rig() { workers.hold(); }
   auto hear() {
-    return [this](const expected<Attested>& answer) {
+    return [this](const Attestation& answer) {
       found = answer;
       ++heard;
     };
@@ -62,7 +62,7 @@ struct Rig {
   LateAttestor late;
   std::shared_ptr<const Peer> peer = ourselves();
   std::shared_ptr<int> call = std::make_shared<int>();
-  std::optional<expected<Attested>> found;
+  std::optional<Attestation> found;
   int heard = 0;
 };
 
@@ -74,7 +74,7 @@ TEST_CASE("quick attestors answer at once though every worker is busy") {
 
   CHECK(rig.workers.queued() == 0);
   REQUIRE(rig.found);
-  CHECK((*rig.found)->selectors == Selectors{{"fixed", "a"}});
+  CHECK(rig.found->selectors == Selectors{{"fixed", "a"}});
 }
 
 TEST_CASE("attestors of which one may wait are asked on a worker") {
@@ -86,7 +86,7 @@ TEST_CASE("attestors of which one may wait are asked on a worker") {
   CHECK_FALSE(rig.found);
   rig.workers.release();
   REQUIRE(rig.found);
-  CHECK((*rig.found)->selectors == Selectors{{"fixed", "a"}});
+  CHECK(rig.found->selectors == Selectors{{"fixed", "a"}});
 }
 
 TEST_CASE("who has to be waited for is asked for again until it is known") {
@@ -103,7 +103,7 @@ TEST_CASE("who has to be waited for is asked for again until it is known") {
   rig.clock.advance(500ms);
 
   REQUIRE(rig.found);
-  CHECK((*rig.found)->selectors == Selectors{{"late", "a"}});
+  CHECK(rig.found->selectors == Selectors{{"late", "a"}});
   rig.clock.advance(1h);
   CHECK(rig.late.asked == 4);
   CHECK(rig.heard == 1);
@@ -121,7 +121,7 @@ TEST_CASE("who waits takes no worker") {
   rig.clock.advance(500ms);
   rig.workers.run_one();
   REQUIRE(rig.found);
-  CHECK((*rig.found)->selectors == Selectors{{"fixed", "a"}, {"late", "a"}});
+  CHECK(rig.found->selectors == Selectors{{"fixed", "a"}, {"late", "a"}});
 }
 
 TEST_CASE("the calls of one connection wait together") {

@@ -125,9 +125,9 @@ TEST_CASE("nobody gets a token for an identity that is not theirs") {
   auto stranger = fetch(rig, {"one"});
 
   CHECK(named->code() == Code::kPermissionDenied);
-  CHECK(named->status()->message == "no identity issued");
+  CHECK(named->status()->message == "no identity issued (ref 7f3a91)");
   CHECK(stranger->code() == Code::kPermissionDenied);
-  CHECK(stranger->status()->message == "no identity issued");
+  CHECK(stranger->status()->message == "no identity issued (ref 7f3a92)");
   CHECK(rig.jwt_signer.signs() == 0);
 }
 

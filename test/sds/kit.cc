@@ -119,6 +119,7 @@ Rig::Rig(std::vector<Entry> entries)
       context{.clock = clock,
               .store = store,
               .callers = callers,
+              .refusals = refusals,
               .workers = workers,
               .jwt_svids = &jwt_svids},
       files(clock, file_workers) {

@@ -124,6 +124,8 @@ struct Rig {
   IdentityStore store;
   JwtSvidCache jwt_svids{clock, workers, jwt_signer, store};
   CallerIdentifier callers;
+  std::uint32_t next_ref = 0x7f3a91;  // counts up
+  Refusals refusals{clock, [this] { return next_ref++; }};
   ApiContext context;
   SecretOptions secret_options;
   InlineWorkers file_workers;

@@ -156,7 +156,7 @@ TEST_CASE("a caller that cannot be attested may open its stream again") {
   auto call = open(rig);
 
   REQUIRE(call->code() == Code::kUnavailable);
-  CHECK(call->status()->message == "workload attestation failed");
+  CHECK(call->status()->message == "workload attestation failed (ref 7f3a91)");
 }
 
 TEST_CASE("a caller that matches no entry gets not even the roots") {
@@ -168,7 +168,7 @@ TEST_CASE("a caller that matches no entry gets not even the roots") {
   call->write(request({"ROOTCA"}));
 
   REQUIRE(call->code() == Code::kPermissionDenied);
-  CHECK(call->status()->message == "no identity issued");
+  CHECK(call->status()->message == "no identity issued (ref 7f3a91)");
   CHECK_FALSE(call->has_message());
 }
 
