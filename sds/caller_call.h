@@ -12,6 +12,7 @@ namespace nodepilot {
 // "no identity issued (ref 7f3a91)": the words are those that clients know from SPIRE, and all that
 // a caller learns.
 inline constexpr const char* kNoIdentity = "no identity issued";
+inline constexpr const char* kNotFullyKnown = "workload attestation is incomplete";
 inline constexpr const char* kNotAttested = "workload attestation failed";
 
 // Ends the call at once; what the client still sends is ignored.
@@ -43,15 +44,12 @@ class CallerCall : public CallHandler {
     };
   }
 
-  // What a caller hears that matches no entry: PERMISSION_DENIED, upon which clients drop what they
-  // hold, only if it is fully known who it is; else UNAVAILABLE.
-  Status no_identity() const;
-
   // Logs once that the caller is served.
   void served(std::size_t identities);
   // Logs why and finishes the call; later calls do nothing.
   void end(const Status& status);
-  // Ends it with PERMISSION_DENIED for want of an identity, and keeps for the operator why.
+  // Ends it with PERMISSION_DENIED for want of an identity, or with UNAVAILABLE if it is not fully
+  // known who calls, and keeps for the operator why.
   // `attestation` is null if it is not known any more.
   void end_without_identity(const Attestation* attestation, std::string cause);
 
@@ -68,7 +66,7 @@ class CallerCall : public CallHandler {
   Call& call_;
   const char* const method_;
 
-  bool fully_known_ = true;
+  bool fully_known_ = true;  // every attestor answered
   bool served_ = false;
   bool ended_ = false;
   std::shared_ptr<CallerCall*> self_;  // answers may come back after our end

@@ -18,7 +18,7 @@ class CallerStream : public CallerCall {
 
  protected:
   // What the caller may see is known, or has changed. A caller that matches no entry ends the call
-  // as no_identity() says instead.
+  // as end_without_identity() says instead.
   virtual void on_update(UpdatePtr update) = 0;
 
   // Null before the caller is identified and after the end.

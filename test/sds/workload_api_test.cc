@@ -469,8 +469,13 @@ TEST_CASE("who matches nothing has no identity only if every attestor has answer
   good.answer = Selectors{{"unix", "uid:4711"}};
   IdentityStore store(clock, EntrySet({make_entry("web")}));
   CallerIdentifier callers(clock, workers, {&good, &bad});
-  ApiContext context{
-      .clock = clock, .store = store, .callers = callers, .workers = workers, .jwt_svids = nullptr};
+  Refusals refusals(clock, [] { return 1U; });
+  ApiContext context{.clock = clock,
+                     .store = store,
+                     .callers = callers,
+                     .refusals = refusals,
+                     .workers = workers,
+                     .jwt_svids = nullptr};
   auto code = [&] {
     TestCall call(workload_api_methods(context), kSvidPath, kHeader);
     call.write_bytes("");
