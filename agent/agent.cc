@@ -76,7 +76,7 @@ class Daemon {
         loop_(loop),
         clock_(clock),
         ca_(std::move(ca)),
-        attestors_(config),
+        attestors_(config, [&clock] { return clock.now(); }),
         store_(clock_, EntrySet(config.entries)),
         attest_workers_(loop_, 2),
         issue_workers_(loop_, 2),

@@ -18,12 +18,17 @@ UnixAttestor::Options unix_options(const std::vector<Entry>& rules) {
 
 }  // namespace
 
-ConfiguredAttestors::ConfiguredAttestors(const Config& config) {
+ConfiguredAttestors::ConfiguredAttestors(const Config& config, const std::function<Time()>& now) {
+  if (config.attestors.kubernetes) {
+    kubernetes_ = std::make_unique<const Kubernetes>(*config.attestors.kubernetes, now);
+  }
   attestors_.push_back(std::make_unique<UnixAttestor>(unix_options(config.entries)));
 }
 
 Attestors ConfiguredAttestors::all() const {
   Attestors all;
+  // First: who is not listed yet comes again, and the others need not be asked until then.
+  if (kubernetes_) all.push_back(&kubernetes_->attestor());
   for (const auto& attestor : attestors_) all.push_back(attestor.get());
   return all;
 }

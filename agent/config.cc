@@ -175,6 +175,7 @@ Config decode(const YamlValue& root) {
     if (keeps_key_beside_state(config)) value->refuse("key_file must not lie in state_dir");
   }
   auto default_ttl = decode_ca(top.mapping("ca"), config.ca);
+  config.attestors = decode_attestors(top.mapping("attestors"));
   if (auto list = top.find("federation")) {
     config.federations = decode_federations(*list, trust_domain);
   }
@@ -198,7 +199,7 @@ Config decode(const YamlValue& root) {
     }
     if (auto apart = check_grants(config); !apart) list->refuse(apart.error().message);
     for (const std::string& why : objections(config.ca, config.entries)) list->refuse(why);
-    for (const std::string& why : unattested(config.entries)) list->refuse(why);
+    for (const std::string& why : unattested(config.entries, config.attestors)) list->refuse(why);
   }
   if (!std::holds_alternative<LocalCaConfig>(config.ca)) config.rotation.max_rate = kRemoteRate;
   decode_rotation(top.mapping("rotation"), config.rotation);

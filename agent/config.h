@@ -10,6 +10,7 @@
 
 #include "agent/base/entry.h"
 #include "agent/base/log.h"
+#include "agent/config_attestors.h"
 #include "agent/config_ca.h"
 #include "agent/config_state.h"
 #include "agent/publication.h"
@@ -33,6 +34,7 @@ struct Config {
   std::filesystem::path state_dir{"/var/lib/nodepilot"};
   StateConfig state{};
   CaConfig ca{};
+  AttestorsConfig attestors{};
   std::vector<Entry> entries{};
   std::vector<Federation> federations{};
   std::optional<Publication> publication{};

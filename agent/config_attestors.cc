@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "agent/config_kubernetes.h"
+
 namespace nodepilot {
 namespace {
 
@@ -14,6 +16,10 @@ struct Attested {
 // `unix` always runs.
 constexpr std::array kOptional = {Attested{"k8s", "kubernetes"}, Attested{"docker", "docker"},
                                   Attested{"systemd", "systemd"}};
+
+bool runs(const AttestorsConfig& attestors, std::string_view type) {
+  return type == "k8s" && attestors.kubernetes;
+}
 
 // "pod-label:app:web" and "pod-label:app" are of the kind "pod-label".
 bool is_of_kind(std::string_view text, std::string_view kind) {
@@ -40,11 +46,18 @@ bool any_asks_for(const std::vector<Entry>& rules, std::string_view type, std::s
                      [&](const Entry& rule) { return asks_for(rule, type, kind); });
 }
 
-std::vector<std::string> unattested(const std::vector<Entry>& rules) {
+AttestorsConfig decode_attestors(YamlMapping section) {
+  AttestorsConfig attestors;
+  if (auto value = section.find("kubernetes")) attestors.kubernetes = decode_kubernetes(*value);
+  return attestors;
+}
+
+std::vector<std::string> unattested(const std::vector<Entry>& rules,
+                                    const AttestorsConfig& attestors) {
   std::vector<std::string> all;
   for (const Entry& rule : rules) {
     for (const Attested& attested : kOptional) {
-      if (!asks_for(rule, attested.type)) continue;
+      if (!asks_for(rule, attested.type) || runs(attestors, attested.type)) continue;
       all.push_back(rule.id + ": asks for " + attested.type +
                     " selectors, which nothing yields without attestors." + attested.section);
     }

@@ -2,13 +2,24 @@
 // Thread: any.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "agent/base/entry.h"
+#include "agent/kubernetes_options.h"
+#include "agent/yaml_decoder.h"
 
 namespace nodepilot {
+
+// Those that run besides `unix`, which always does.
+struct AttestorsConfig {
+  std::optional<KubernetesOptions> kubernetes{};
+};
+
+// Notes what is wrong.
+AttestorsConfig decode_attestors(YamlMapping section);
 
 // Whether `rule` asks for selectors of `type`; given a kind, for such ("k8s", "pod-label").
 bool asks_for(const Entry& rule, std::string_view type, std::string_view kind = {});
@@ -16,6 +27,7 @@ bool any_asks_for(const std::vector<Entry>& rules, std::string_view type,
                   std::string_view kind = {});
 
 // One sentence for each rule that could never hold since the attestor it needs is not configured.
-std::vector<std::string> unattested(const std::vector<Entry>& rules);
+std::vector<std::string> unattested(const std::vector<Entry>& rules,
+                                    const AttestorsConfig& attestors);
 
 }  // namespace nodepilot

@@ -4,6 +4,8 @@
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -30,6 +32,8 @@ static_assert(sizeof(RawInfo) == 64);
 constexpr unsigned long kGetInfo = _IOWR(0xFF, 11, RawInfo);  // PIDFD_GET_INFO
 constexpr std::uint64_t kCredentials = 2;
 constexpr std::uint64_t kCgroupId = 4;
+
+constexpr std::int64_t kPidFsMagic = 0x50494446;  // PID_FS_MAGIC of linux/magic.h
 
 // What has happened to `fd` so far.
 short events_of(int fd, short wanted) {
@@ -73,6 +77,14 @@ expected<Fd> open_pidfd(pid_t pid) {
 }
 
 bool is_alive(int pidfd) { return events_of(pidfd, POLLIN) == 0; }
+
+std::optional<std::uint64_t> unique_inode(int pidfd) {
+  struct statfs system {};
+  struct stat status {};
+  bool is_pidfs = ::fstatfs(pidfd, &system) == 0 && system.f_type == kPidFsMagic;
+  if (!is_pidfs || ::fstat(pidfd, &status) != 0) return std::nullopt;
+  return status.st_ino;
+}
 
 std::optional<PidfdInfo> info_of(int pidfd) {
   RawInfo raw{};

@@ -27,6 +27,10 @@ expected<Fd> open_pidfd(pid_t pid);
 // Whether the process has not exited; a zombie has.
 bool is_alive(int pidfd);
 
+// The inode of a pidfd: of all processes that ever are, no two have the same (pidfs, Linux 6.9).
+// Empty where the kernel gives all of them one.
+std::optional<std::uint64_t> unique_inode(int pidfd);
+
 // What the kernel tells of the process behind a pidfd at once, where it can (Linux 6.13, if no
 // seccomp filter forbids it). It answers for a zombie, too.
 struct PidfdInfo {

@@ -96,6 +96,27 @@ TEST_CASE("a pid is not trusted once the peer has closed the connection") {
   CHECK(pidfd.error().message == "the peer has closed the connection");
 }
 
+TEST_CASE("two pidfds of one process have one inode, those of two processes two") {
+  ClientProcess one;
+  ClientProcess two;
+  auto inode_of = [](const ClientProcess& client) {
+    return unique_inode(pidfd_by_number(client.socket(), client.pid()).value().get());
+  };
+
+  auto first = inode_of(one);
+  if (!first) return;  // an older kernel
+
+  CHECK(inode_of(one) == first);
+  CHECK(inode_of(two) != first);
+}
+
+TEST_CASE("what is no pidfd has no inode that counts") {
+  Fd file(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+
+  CHECK_FALSE(unique_inode(file.get()));
+  CHECK_FALSE(unique_inode(-1));
+}
+
 TEST_CASE("a pid that nobody has any more is refused") {
   ClientProcess client(/*heir=*/true);
   pid_t pid = client.pid();
