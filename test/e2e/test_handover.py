@@ -1,33 +1,13 @@
 """Agents that follow one another on the same sockets: nobody is refused, nobody is left without a certificate."""
 import os
 import signal
-import sys
 import time
-
-import pytest
 
 from kit import workload
 from kit.agent import identity
 from kit.process import Process, wait_until
-from kit.setting import ROOT
 
 ROUNDS = 100
-
-
-@pytest.fixture
-def start_callers(start_client):
-    """start_callers(agent): load that connects and streams; its end() tells what became of it."""
-    def start(agent):
-        callers = start_client([sys.executable, ROOT / "test/e2e/clients/python/callers.py", agent.public])
-
-        def end():
-            callers.process.stop()
-            return callers.lines()[-1]
-
-        wait_until("a certificate for everybody", callers.lines)
-        callers.end = end
-        return callers
-    return start
 
 
 def follow(agent, number, *more):
