@@ -73,6 +73,7 @@ pb::GetStatusResponse status(const AdminContext& context) {
   out.set_started_at(to_unix(context.started_at));
   out.set_now(to_unix(context.clock.now()));
   out.set_connections(static_cast<std::uint32_t>(context.connections()));
+  out.set_is_followed(context.is_followed());
   out.mutable_ca()->set_name(context.ca_name);
   if (auto at = context.rotator.ca_last_success())
     out.mutable_ca()->set_last_success_at(to_unix(*at));

@@ -23,6 +23,7 @@ struct AdminContext {
   std::function<std::optional<Error>()> state_failure = {};  // why it is not
   std::function<std::vector<FederationStatus>()> federations;
   std::function<std::vector<OutputStatus>()> outputs;
+  std::function<bool()> is_followed = [] { return false; };  // another took the sockets over
 };
 
 // Thread: loop.

@@ -15,6 +15,7 @@
 #include "agent/harden.h"
 #include "agent/open_ca.h"
 #include "agent/open_state.h"
+#include "agent/passed_sockets.h"
 #include "agent/systemd_notifier.h"
 #include "rotation/federation/federation_keeper.h"
 #include "rotation/outputs/output_keeper.h"
@@ -71,8 +72,10 @@ struct Writing {
 // their jobs use, the listeners before what their calls use.
 class Daemon {
  public:
-  Daemon(const Config& config, Loop& loop, LoopClock& clock, OpenedCa ca)
+  Daemon(const Config& config, const AgentOptions& options, Loop& loop, LoopClock& clock,
+         OpenedCa ca)
       : config_(config),
+        options_(options),
         loop_(loop),
         clock_(clock),
         ca_(std::move(ca)),
@@ -92,35 +95,91 @@ class Daemon {
   Daemon& operator=(const Daemon&) = delete;
   ~Daemon() { ca_.authority->stop(); }  // the workers are waited for
 
-  expected<void> serve(const std::function<void()>& on_ready) {
+  expected<void> serve(PassedSockets sockets) {
     store_.set_demand(&rotator_);
-    state_ = TRY(StateKeeper::open(config_, loop_, clock_, store_, rotator_, random_jitter()));
+    state_ = TRY(StateKeeper::open(config_, options_.take_over, loop_, clock_, store_, rotator_,
+                                   random_jitter()));
     if (state_) TRY(state_->restore());
     rotator_.start();
     TRY(start_federation());
     TRY(start_outputs());
-    public_ = TRY(Listener::open(loop_, options("public", config_.listen), public_methods()));
-    admin_ =
-        TRY(Listener::open(loop_, options("admin", config_.admin), admin_methods(admin_context())));
+    public_ = TRY(open(sockets, "public", config_.listen, public_methods()));
+    admin_ = TRY(open(sockets, "admin", config_.admin, admin_methods(admin_context())));
 
     signals_.async_wait([this](const boost::system::error_code& error, int signal) {
       if (!error) stop(signal);
     });
-    log::info("ready", {{"trust_domain", config_.trust_domain.name()},
-                        {"socket", config_.listen.path.string()},
-                        {"admin_socket", config_.admin.path.string()},
-                        {"identities", config_.entries.size()}});
-    loop_.post([this, on_ready] {
-      notifier_.ready("serving " + std::to_string(config_.entries.size()) + " identities");
-      on_ready();
-    });
+    loop_.post([this] { begin(); });
     loop_.run();
     return {};
   }
 
  private:
-  Listener::Options options(const char* name, const Config::Socket& socket) const {
-    return {.path = socket.path, .mode = socket.mode, .limits = config_.limits, .name = name};
+  expected<std::unique_ptr<Listener>> open(PassedSockets& sockets, const char* name,
+                                           const Config::Socket& socket, Methods methods) {
+    auto path = TRY(sockets.path_for(name, socket, options_.take_over));
+    Listener::Options options{.path = socket.path,
+                              .mode = socket.mode,
+                              .limits = config_.limits,
+                              .name = name,
+                              .on_standing = [this] { standing_changed(); }};
+    return Listener::open(loop_, std::move(options), std::move(methods), std::move(path));
+  }
+
+  bool has(Listener::Standing standing) const {
+    return public_->standing() == standing && admin_->standing() == standing;
+  }
+
+  // Nobody is worse off by a successor: it has what to serve before it takes the sockets.
+  void begin() {
+    if (has(Listener::Standing::kServing)) return become_ready();
+    log::info("another agent serves; following it once there is a trust bundle",
+              {{"socket", config_.listen.path.string()}});
+    bundle_watch_ = store_.on_change([this] { take_over_if_able(); });
+    take_over_if_able();
+  }
+
+  void take_over_if_able() {
+    if (!store_.bundle()) return;
+    public_->take_over();
+    admin_->take_over();
+  }
+
+  void standing_changed() {
+    if (has(Listener::Standing::kServing) && !is_ready_) become_ready();
+    bool leads = public_->standing() == Listener::Standing::kServing;
+    if (!is_ready_ || leads == leads_) return;
+    leads_ = leads;
+    notifier_.status(leads ? "serving" : "another agent took over; serving who is connected");
+    if (state_) state_->lead(leads);
+    if (!leads && writing_) writing_->keepers.clear();
+    if (leads) {
+      if (auto started = start_outputs(); !started) {
+        log::error("outputs not written", {{"error", started.error().message}});
+      }
+    }
+  }
+
+  void become_ready() {
+    is_ready_ = true;
+    bundle_watch_.reset();
+    if (state_) state_->lead(true);
+    if (SystemdNotifier::is_there()) {
+      keep("stored-public", *public_);
+      keep("stored-admin", *admin_);
+    }
+    log::info("ready", {{"trust_domain", config_.trust_domain.name()},
+                        {"socket", config_.listen.path.string()},
+                        {"admin_socket", config_.admin.path.string()},
+                        {"identities", config_.entries.size()}});
+    notifier_.ready("serving " + std::to_string(config_.entries.size()) + " identities");
+    options_.on_ready();
+  }
+
+  void keep(const char* name, Listener& listener) {
+    if (listener.is_adopted()) return;
+    notifier_.store(name, listener.socket());
+    listener.keep_path();
   }
 
   expected<void> start_federation() {
@@ -137,7 +196,8 @@ class Daemon {
 
   expected<void> start_outputs() {
     if (config_.outputs.empty()) return {};
-    Writing& writing = writing_.emplace(loop_);
+    if (!writing_) writing_.emplace(loop_);
+    Writing& writing = *writing_;
     OutputKeeper::Context context{clock_, writing.writers, writing.hook_workers, writing.hooks,
                                   store_};
     for (const Output& output : config_.outputs) {
@@ -190,7 +250,8 @@ class Daemon {
                   return federating_ ? federating_->keeper.status()
                                      : std::vector<FederationStatus>();
                 },
-            .outputs = [this] { return output_status(); }};
+            .outputs = [this] { return output_status(); },
+            .is_followed = [this] { return public_->standing() == Listener::Standing::kFollowed; }};
   }
 
   void stop(int signal) {
@@ -200,6 +261,7 @@ class Daemon {
   }
 
   const Config& config_;
+  const AgentOptions& options_;
   Loop& loop_;
   LoopClock& clock_;
   const OpenedCa ca_;
@@ -221,20 +283,24 @@ class Daemon {
   boost::asio::signal_set signals_;
   std::unique_ptr<Listener> admin_;
   std::unique_ptr<Listener> public_;
+  std::shared_ptr<void> bundle_watch_;  // while we wait for what to serve
+  bool is_ready_ = false;
+  bool leads_ = true;  // nobody has followed us
 };
 
 }  // namespace
 
-expected<void> run_agent(const Config& config, const std::function<void()>& on_ready) {
+expected<void> run_agent(const Config& config, const AgentOptions& options) {
   log::configure(config.log_level, config.log_format, ::getenv("JOURNAL_STREAM") != nullptr);
   harden_process();
   // It would write what hostile clients send to stderr, unescaped.
   google::protobuf::SetLogHandler(nullptr);
+  PassedSockets sockets = TRY(PassedSockets::take());
   Loop loop;
   LoopClock clock(loop);
   auto ca = TRY(open_ca(config, [&clock] { return clock.now(); }));
-  Daemon daemon(config, loop, clock, std::move(ca));
-  return daemon.serve(on_ready);
+  Daemon daemon(config, options, loop, clock, std::move(ca));
+  return daemon.serve(std::move(sockets));
 }
 
 }  // namespace nodepilot

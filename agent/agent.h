@@ -8,8 +8,16 @@
 
 namespace nodepilot {
 
+struct AgentOptions {
+  // Where a live agent serves the sockets, wait until there is a trust bundle to serve, then take
+  // them over from it, instead of failing (docs/upgrade.md).
+  bool take_over = false;
+  // Runs once both sockets accept.
+  std::function<void()> on_ready = [] {};
+};
+
 // Serves until SIGTERM or SIGINT, then drains and returns. Errors are those of starting: CA, state
-// directory, sockets. `on_ready` runs once both sockets accept. Thread: becomes the loop thread.
-expected<void> run_agent(const Config& config, const std::function<void()>& on_ready);
+// directory, sockets. Thread: becomes the loop thread.
+expected<void> run_agent(const Config& config, const AgentOptions& options);
 
 }  // namespace nodepilot

@@ -64,18 +64,21 @@ expected<SealingKey> read_state_key(const SealedConfig& config) {
               name + ": " + key.error().message + "; " + how_to_make(config.key_credential));
 }
 
-expected<std::unique_ptr<StateKeeper>> StateKeeper::open(const Config& config, Loop& loop,
-                                                         Clock& clock, IdentityStore& store,
-                                                         Rotator& rotator, Jitter jitter) {
+expected<std::unique_ptr<StateKeeper>> StateKeeper::open(const Config& config, bool may_follow,
+                                                         Loop& loop, Clock& clock,
+                                                         IdentityStore& store, Rotator& rotator,
+                                                         Jitter jitter) {
   if (!config.state) {
     warn_if_left(directory_of(config));
     return nullptr;
   }
   SealingKey key = TRY(read_state_key(*config.state));
-  std::unique_ptr<StateFiles> files = TRY(StateDirectory::open(directory_of(config)));
-  return std::unique_ptr<StateKeeper>(new StateKeeper(config.trust_domain, loop, clock,
+  std::unique_ptr<StateFiles> files = TRY(StateDirectory::open(directory_of(config), may_follow));
+  std::unique_ptr<StateKeeper> keeper(new StateKeeper(config.trust_domain, loop, clock,
                                                       std::move(files), std::move(key), store,
                                                       rotator, std::move(jitter)));
+  if (may_follow) keeper->lead(false);
+  return keeper;
 }
 
 }  // namespace nodepilot

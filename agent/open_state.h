@@ -16,13 +16,16 @@ expected<SealingKey> read_state_key(const SealedConfig& config);
 // SealedState with its directory and a thread of its own, since a disk may hang. Thread: loop.
 class StateKeeper {
  public:
-  // Null with `state: memory`.
-  static expected<std::unique_ptr<StateKeeper>> open(const Config& config, Loop& loop, Clock& clock,
-                                                     IdentityStore& store, Rotator& rotator,
-                                                     Jitter jitter);
+  // Null with `state: memory`. If it `may_follow` another agent that keeps its state there, it
+  // only reads until lead(true).
+  static expected<std::unique_ptr<StateKeeper>> open(const Config& config, bool may_follow,
+                                                     Loop& loop, Clock& clock, IdentityStore& store,
+                                                     Rotator& rotator, Jitter jitter);
 
   // SealedState::restore().
   expected<void> restore() { return state_.restore(trust_domain_); }
+  // SealedState::lead().
+  void lead(bool leads) { state_.lead(leads); }
   std::optional<Error> failure() const { return state_.failure(); }
 
  private:

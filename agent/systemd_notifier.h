@@ -10,8 +10,15 @@ class SystemdNotifier {
  public:
   explicit SystemdNotifier(Loop& loop);
 
+  // Whether somebody listens.
+  static bool is_there();
+
   void ready(const std::string& status);
+  void status(const std::string& status);
   void stopping();
+  // Has systemd keep `socket` for our next life, in place of what it kept under `name`; it does as
+  // far as the unit's FileDescriptorStoreMax= allows.
+  void store(const std::string& name, int socket);
 
  private:
   void beat();

@@ -3,12 +3,17 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/openat2.h>
+#include <sys/file.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
+#include <cstdint>
 #include <cstdio>
+#include <thread>
 
 #include "agent/base/fd.h"
 
@@ -20,6 +25,9 @@ struct OpenFile {
   Fd fd;
   struct stat status {};
 };
+
+constexpr std::chrono::milliseconds kLongestLockWait{2000};
+constexpr std::chrono::milliseconds kLockPause{10};
 
 // O_NONBLOCK: a FIFO planted under this name must not hang us.
 constexpr int kReadOnly = O_RDONLY | O_CLOEXEC | O_NONBLOCK;
@@ -151,9 +159,12 @@ expected<void> write_file_atomic(const fs::path& path, std::string_view bytes, m
   if (!directory) return fail_errno("open " + folder.string(), errno);
 
   std::string name = path.filename().string();
-  std::string temporary = fmt::format(".{}.{}.tmp", name, ::getpid());
-  // One left by a crash of a process with our pid is ours to replace.
-  ::unlinkat(directory.get(), temporary.c_str(), 0);
+  // In containers every agent has the same pid, and two may share a directory.
+  std::uint32_t number = 0;
+  if (::getrandom(&number, sizeof number, 0) != sizeof number) {
+    return fail_errno("get random bytes", errno);
+  }
+  std::string temporary = fmt::format(".{}.{}{:010}.tmp", name, ::getpid(), number);
   Fd file(::openat(directory.get(), temporary.c_str(),
                    O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!file) return fail_errno("create " + (folder / temporary).string(), errno);
@@ -169,6 +180,20 @@ expected<void> write_file_atomic(const fs::path& path, std::string_view bytes, m
   }
   if (::fsync(directory.get()) != 0) return fail_errno("sync " + folder.string(), errno);
   return {};
+}
+
+expected<Fd> lock_directory(const fs::path& directory) {
+  Fd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!fd) return fail_errno("open " + directory.string(), errno);
+  for (auto left = kLongestLockWait; ::flock(fd.get(), LOCK_EX | LOCK_NB) != 0;
+       left -= kLockPause) {
+    if (errno != EWOULDBLOCK) return fail_errno("lock " + directory.string(), errno);
+    if (left.count() <= 0) {
+      return fail(Code::kUnavailable, "lock " + directory.string() + ": another agent holds it");
+    }
+    std::this_thread::sleep_for(kLockPause);
+  }
+  return fd;
 }
 
 expected<void> write_all(int fd, std::string_view bytes, const fs::path& path) {

@@ -42,6 +42,10 @@ expected<SecretBytes> read_file_in_root(const Fd& root, const std::filesystem::p
 expected<void> write_file_atomic(const std::filesystem::path& path, std::string_view bytes,
                                  mode_t mode = 0600);
 
+// Keeps other agents that ask for the same out of `directory` until the result is closed. Waits for
+// them, two seconds at most: kUnavailable.
+expected<Fd> lock_directory(const std::filesystem::path& directory);
+
 // Writes all of `bytes` to `fd`; `path` is for the error.
 expected<void> write_all(int fd, std::string_view bytes, const std::filesystem::path& path);
 

@@ -18,6 +18,7 @@ namespace nodepilot {
 
 struct RunOptions {
   std::filesystem::path config;
+  bool take_over = false;
   bool dev = false;
   // Only with dev:
   std::optional<std::filesystem::path> dev_dir;

@@ -115,6 +115,9 @@ CLI::App& add_run(CLI::App& app, RunOptions& options) {
       ->type_name("RULE")
       ->allow_extra_args(false)
       ->needs(dev);
+  run.add_flag("--take-over", options.take_over,
+               "follow a live agent on the same sockets: take them over when ready, and have it "
+               "serve who is connected until it is stopped");
   add_parsed(run, "--log-level", options.log_level, log::parse_level,
              "debug, info, warn, error or off; overrides the configuration")
       ->type_name("LEVEL");

@@ -60,7 +60,8 @@ std::string summary(const Config& config, bool dev) {
 ExitCode serve(Config config, const RunOptions& options) {
   config.log_level = options.log_level.value_or(config.log_level);
   config.log_format = options.log_format.value_or(config.log_format);
-  auto done = run_agent(config, [&] { print(summary(config, options.dev)); });
+  auto done = run_agent(config, {.take_over = options.take_over,
+                                 .on_ready = [&] { print(summary(config, options.dev)); }});
   if (!done) return report(done.error().message, ExitCode::kFailed);
   return ExitCode::kOk;
 }

@@ -1,4 +1,5 @@
-// The embedded CA's JWT keys at work: the ring turns by the clock, and is kept in a file.
+// The embedded CA's JWT keys at work: the ring turns by the clock, and is kept in a file, which two
+// agents may share while one follows the other.
 #pragma once
 
 #include <filesystem>
@@ -24,10 +25,11 @@ class JwtKeys {
   JwtSigningKey signer(Time now) const;
 
  private:
-  JwtKeys(std::filesystem::path file, JwtKeyring ring)
-      : file_(std::move(file)), ring_(std::move(ring)) {}
+  JwtKeys(std::filesystem::path file, JwtKeyring::Policy policy, JwtKeyring ring)
+      : file_(std::move(file)), policy_(policy), ring_(std::move(ring)) {}
 
   const std::filesystem::path file_;
+  const JwtKeyring::Policy policy_;
   // Workers sign and ask for the bundle at once, and the file must have one writer.
   mutable std::mutex mutex_;
   JwtKeyring ring_;  // under mutex_

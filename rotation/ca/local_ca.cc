@@ -38,6 +38,7 @@ tl::unexpected<Error> fail_at(const Origin& origin, const Error& cause) {
 
 // Only a missing file is replaced: a damaged one may be the last copy of a root in use.
 expected<Signer> load_own(const LocalCa::Options& options, Time now) {
+  Fd lock = TRY(lock_directory(options.state_dir));  // two that start at once make one root
   auto text = read_private_file(own_file(options), kMaxPrivateKeyPemBytes);
   if (!text && text.error().code == Code::kNotFound) {
     return make_own_signer(own_file(options), options.trust_domain,

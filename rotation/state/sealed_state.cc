@@ -62,6 +62,20 @@ expected<void> SealedState::restore(const TrustDomain& trust_domain) {
   return {};
 }
 
+void SealedState::lead(bool leads) {
+  if (std::exchange(leads_, leads) == leads) return;
+  if (!leads) {
+    if (!is_writing_) files_.release();
+    return;
+  }
+  auto write = [this](const std::string& file) {
+    if (!refused_.contains(file)) push(file);
+  };
+  if (bundle_) write(std::string(kBundleFile));
+  for (const auto& [entry_id, held] : held_) write(svid_file(entry_id));
+  write_next();
+}
+
 std::optional<Error> SealedState::failure() const {
   if (error_) return error_;
   if (!refused_.empty()) return refused_.begin()->second;
@@ -144,7 +158,7 @@ void SealedState::push(const std::string& file) {
 }
 
 void SealedState::write_next() {
-  if (is_writing_ || retry_.is_set() || queue_.empty()) return;
+  if (!leads_ || is_writing_ || retry_.is_set() || queue_.empty()) return;
   std::string file = std::move(queue_.front());
   queue_.pop_front();
   queued_.erase(file);
@@ -175,6 +189,7 @@ std::optional<SecretBytes> SealedState::encode(const Content& content) {
 
 void SealedState::finish(const std::string& file, const expected<void>& result) {
   is_writing_ = false;
+  if (!leads_) files_.release();
   Time now = clock_.now();
   if (result) {
     if (error_) log::info("sealed state written again", {{"failures", schedule_.failures(kDisk)}});

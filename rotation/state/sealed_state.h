@@ -33,6 +33,10 @@ class SealedState {
   // kFailedPrecondition if the state is sealed under another key.
   expected<void> restore(const TrustDomain& trust_domain);
 
+  // Whether we are the one that writes, as we are to begin with. Who does not lead goes on serving
+  // from memory; who leads (again) writes all that it holds.
+  void lead(bool leads);
+
   // Why the disk does not hold what memory holds; empty if all is well.
   std::optional<Error> failure() const;
 
@@ -75,6 +79,7 @@ class SealedState {
   BundlePtr bundle_;                      // the last one that was written or is to be
   std::deque<std::string> queue_;         // files that differ from what is held
   std::set<std::string> queued_;          // the same
+  bool leads_ = true;
   bool is_writing_ = false;
   RotationSchedule schedule_;  // with one plan, while the disk fails
   Alarm retry_;

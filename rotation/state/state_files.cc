@@ -64,12 +64,17 @@ std::string svid_file(const std::string& entry_id) {
 
 bool is_svid_file(std::string_view name) { return name.ends_with(kSuffix); }
 
-expected<std::unique_ptr<StateDirectory>> StateDirectory::open(fs::path directory) {
+expected<std::unique_ptr<StateDirectory>> StateDirectory::open(fs::path directory,
+                                                               bool may_follow) {
   std::unique_ptr<StateDirectory> files(new StateDirectory(std::move(directory)));
   auto claimed = files->claim();
   if (claimed) {
     files->remove_temporaries();
-  } else if (claimed.error().code == Code::kFailedPrecondition) {
+  } else if (may_follow && claimed.error().code == Code::kUnavailable) {
+    log::info("another agent keeps its state; reading it",
+              {{"directory", files->path("").string()}});
+  } else if (claimed.error().code == Code::kFailedPrecondition ||
+             claimed.error().code == Code::kUnavailable) {
     return tl::unexpected(claimed.error());
   } else {
     log::warn("sealed state cannot be written", {{"error", claimed.error().message}});
@@ -84,10 +89,9 @@ expected<void> StateDirectory::claim() {
   if (!fd) return fail_errno("open " + directory_.string(), errno);
   if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK) return fail_errno("lock " + directory_.string(), errno);
-    return fail(Code::kFailedPrecondition,
-                directory_.string() +
-                    ": another agent keeps its state there; stop that one, or "
-                    "give this one a state_dir of its own");
+    return fail(Code::kUnavailable, directory_.string() +
+                                        ": another agent keeps its state there; stop that one, or "
+                                        "give this one a state_dir of its own");
   }
   lock_ = std::move(fd);
   return {};
@@ -121,6 +125,7 @@ expected<void> StateDirectory::write(const std::string& name, std::string_view b
 }
 
 expected<void> StateDirectory::remove(const std::string& name) {
+  TRY(claim());
   std::error_code error;
   fs::remove(path(name), error);
   if (error) return fail_errno("remove " + path(name).string(), error.value());
@@ -128,6 +133,7 @@ expected<void> StateDirectory::remove(const std::string& name) {
 }
 
 expected<void> StateDirectory::set_aside(const std::string& name) {
+  TRY(claim());
   std::error_code error;
   fs::rename(path(name), path(name + std::string(kSetAside)), error);
   if (error) return fail_errno("rename " + path(name).string(), error.value());

@@ -34,6 +34,8 @@ class StateFiles {
   virtual expected<void> write(const std::string& name, std::string_view bytes) = 0;
   virtual expected<void> remove(const std::string& name) = 0;     // it may be gone already
   virtual expected<void> set_aside(const std::string& name) = 0;  // as NAME.bad
+  // Lets another agent write; the next write() claims the files again.
+  virtual void release() {}
   // Of `name`, for errors.
   virtual std::filesystem::path path(std::string_view name) const = 0;
 };
@@ -42,14 +44,17 @@ class StateDirectory : public StateFiles {
  public:
   // Makes the directory if it is missing, locks it, removes temporary files that a crash left.
   // A disk that does not let us is no error here, but one of each write(). kFailedPrecondition if
-  // it is not ours alone, or another agent uses it.
-  static expected<std::unique_ptr<StateDirectory>> open(std::filesystem::path directory);
+  // it is not ours alone, kUnavailable if another agent uses it; unless we `may_follow` that one:
+  // then we read, and each write() is an error until it has released the directory.
+  static expected<std::unique_ptr<StateDirectory>> open(std::filesystem::path directory,
+                                                        bool may_follow = false);
 
   expected<std::set<std::string>> list() override;
   expected<SecretBytes> read(const std::string& name) override;
   expected<void> write(const std::string& name, std::string_view bytes) override;
   expected<void> remove(const std::string& name) override;
   expected<void> set_aside(const std::string& name) override;
+  void release() override { lock_.reset(); }
   std::filesystem::path path(std::string_view name) const override { return directory_ / name; }
 
  private:

@@ -59,8 +59,11 @@ class Listener {
 
   virtual std::size_t connections() const = 0;
 
-  // The socket, borrowed; -1 if there is none. And that the path shall stay when this ends.
+  // The socket, borrowed; -1 while there is none.
   virtual int socket() = 0;
+  // Whether PATH and the socket are systemd's (SocketPath::adopt()).
+  virtual bool is_adopted() const = 0;
+  // PATH shall stay when this ends: another has the socket, too.
   virtual void keep_path() = 0;
 };
 

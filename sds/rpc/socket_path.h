@@ -54,6 +54,7 @@ class SocketPath {
   bool inherit() { return lock_.take().has_value(); }
 
   const std::filesystem::path& path() const { return path_; }
+  bool is_adopted() const { return is_adopted_; }
 
  private:
   SocketPath(std::filesystem::path path, mode_t mode)

@@ -49,6 +49,20 @@ TEST_CASE("the first start makes a key in a file that only we can read") {
   CHECK((status.st_mode & 07777) == 0600);
 }
 
+TEST_CASE("two that share the file agree on each new key, whichever turns first") {
+  Rig rig;
+  auto first = rig.open().value();
+  auto second = rig.open().value();
+
+  for (Duration later = 0h; later < 100h; later += 6h) {
+    auto& earlier = later % 12h == 0h ? first : second;
+    auto& other = later % 12h == 0h ? second : first;
+    auto known = earlier->authorities(noon() + later);
+    CHECK(other->authorities(noon() + later) == known);
+  }
+  CHECK(first->signer(noon() + 100h).key_id() == second->signer(noon() + 100h).key_id());
+}
+
 TEST_CASE("a restart loses no key, neither the old one nor the next") {
   Rig rig;
   auto first = rig.open().value();

@@ -1,11 +1,12 @@
 """Fixtures: real Envoys and the clients of three languages, besides those of the kit."""
 import shutil
+import sys
 
 import pytest
 
 from kit import clients, envoy, load
 from kit.agent import identity, spiffe_id
-from kit.process import IS_ROOT, install_copy
+from kit.process import IS_ROOT, install_copy, wait_until
 from kit.setting import CLIENT_UID, NOBODY_UID, ROOT, WEB_UID, needs_root, parts  # noqa: F401 (some for the tests)
 
 pytest_plugins = ["kit.fixtures"]
@@ -100,3 +101,19 @@ def start_client(request, folder):
     yield start
     for client in running:
         client.process.stop(5)
+
+
+@pytest.fixture
+def start_callers(start_client):
+    """start_callers(agent): load that connects and streams; its end() tells what became of it."""
+    def start(agent):
+        callers = start_client([sys.executable, ROOT / "test/e2e/clients/python/callers.py", agent.public])
+
+        def end():
+            callers.process.stop()
+            return callers.lines()[-1]
+
+        wait_until("a certificate for everybody", callers.lines)
+        callers.end = end
+        return callers
+    return start

@@ -39,6 +39,7 @@ class FailingFiles : public StateFiles {
     if (why_) return fail(Code::kInternal, "rename " + name + ": " + *why_);
     return files_.set_aside(name);
   }
+  void release() override { files_.release(); }
   std::filesystem::path path(std::string_view name) const override { return files_.path(name); }
 
  private:

@@ -54,6 +54,25 @@ TEST_CASE("a restart alone issues nothing and writes nothing") {
   CHECK(life->files.writes() == 0);
 }
 
+TEST_CASE("who does not lead writes nothing; who leads again writes what it holds") {
+  Node node;
+  auto life = node.live(1);
+  life->start();
+  auto watcher = life->watch(0);
+  std::size_t writes = life->files.writes();
+  std::string first = life->serial(0);
+
+  life->state->lead(false);
+  CHECK(StateDirectory::open(node.directory));  // for another to use
+  node.clock.advance(minutes(40));
+  CHECK(life->serial(0) != first);
+  CHECK(life->files.writes() == writes);
+
+  life->state->lead(true);
+  CHECK(life->files.writes() == writes + 2);  // the bundle, and the SVID
+  CHECK_FALSE(life->state->failure());
+}
+
 TEST_CASE("an SVID is renewed when it would have been without the restart") {
   Node node;
   Time issued = node.clock.now();

@@ -65,11 +65,31 @@ TEST_CASE("a second agent is kept out, a later one is not") {
 
   auto second = StateDirectory::open(folder / "sealed");
   REQUIRE_FALSE(second);
-  CHECK(second.error().code == Code::kFailedPrecondition);
+  CHECK(second.error().code == Code::kUnavailable);
   CHECK(second.error().message.find("another agent keeps its state there") != std::string::npos);
 
   first.reset();
   CHECK(StateDirectory::open(folder / "sealed"));
+}
+
+TEST_CASE("who may follow reads beside the other, and writes once that has released the files") {
+  TemporaryDirectory folder;
+  auto first = open(folder / "sealed");
+  REQUIRE(first->write("bundle", "one"));
+
+  auto second = StateDirectory::open(folder / "sealed", true);
+  REQUIRE(second);
+  StateFiles& files = **second;
+  CHECK(files.read("bundle").value().size() == 3);
+  CHECK_FALSE(files.write("bundle", "three"));
+  CHECK_FALSE(files.remove("bundle"));
+  CHECK_FALSE(files.set_aside("bundle"));
+  CHECK(first->read("bundle").value().size() == 3);
+
+  first->release();
+  CHECK(files.write("bundle", "three"));
+  CHECK_FALSE(first->write("bundle", "four"));
+  CHECK(first->read("bundle").value().size() == 5);
 }
 
 TEST_CASE("a directory that others may enter, or that is a link, is refused") {
