@@ -36,6 +36,29 @@ expected<std::string> parse_variable(std::string_view text) {
               "must be the name of an environment variable, got " + quote(text.substr(0, 80)));
 }
 
+// "10.0.0.7" or "fd00::7", as the pod's downward API gives the address of its node.
+expected<Url> kubelet_at(const std::string& host) {
+  bool is_v6 = host.find(':') != std::string::npos;
+  return parse_kubelet("https://" + (is_v6 ? "[" + host + "]" : host) + ":10250");
+}
+
+// A container that has not the node's network does not find the kubelet at a loopback address.
+void decode_kubelet(YamlMapping& section, Url& kubelet) {
+  auto address = section.find("kubelet");
+  auto variable = section.find("kubelet_host_env");
+  if (address) address->read(kubelet, parse_kubelet);
+  if (!variable) return;
+  if (address) return variable->refuse("must not be given beside kubelet");
+  std::string name;
+  variable->read(name, parse_variable);
+  if (name.empty()) return;
+  const char* host = ::getenv(name.c_str());
+  if (host == nullptr || *host == '\0') return variable->refuse("the environment has no " + name);
+  auto url = kubelet_at(host);
+  if (!url) return variable->refuse("the environment's " + name + ": " + url.error().message);
+  kubelet = *std::move(url);
+}
+
 void decode_node_name(YamlMapping& section, std::string& node_name) {
   section.read("node_name", node_name, parse_dns_name);
   auto given = section.find("node_name_env");
@@ -90,7 +113,7 @@ KubernetesOptions decode_kubernetes(const YamlValue& value) {
   auto parse_reuse = [](std::string_view text) { return parse_duration(text, 0s, 1min); };
   YamlMapping section(value);
   KubernetesOptions options;
-  section.read("kubelet", options.kubelet, parse_kubelet);
+  decode_kubelet(section, options.kubelet);
   decode_node_name(section, options.node_name);
   decode_server(section, options);
   decode_client(section, options);

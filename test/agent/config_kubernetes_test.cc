@@ -58,6 +58,20 @@ TEST_CASE("without the section no rule may ask for k8s selectors") {
   CHECK(has(config.error().front().message, "attestors.kubernetes"));
 }
 
+TEST_CASE("the kubelet's address may be that of the node, which the environment tells") {
+  ::setenv("TEST_NODE_IP", "10.0.0.7", 1);
+  CHECK(options("kubelet_host_env: TEST_NODE_IP").kubelet.str() == "https://10.0.0.7:10250");
+  CHECK(options("kubelet_host_env: TEST_NODE_IP").expected_name() == "10.0.0.7");
+  CHECK(has(refusal("kubelet_host_env: TEST_NODE_IP, kubelet: \"https://a:10250\""),
+            "must not be given beside kubelet"));
+  ::setenv("TEST_NODE_IP", "fd00::7", 1);
+  CHECK(options("kubelet_host_env: TEST_NODE_IP").kubelet.str() == "https://[fd00::7]:10250");
+  ::setenv("TEST_NODE_IP", "a/b", 1);
+  CHECK(has(refusal("kubelet_host_env: TEST_NODE_IP"), "the environment's TEST_NODE_IP"));
+  ::unsetenv("TEST_NODE_IP");
+  CHECK(has(refusal("kubelet_host_env: TEST_NODE_IP"), "the environment has no TEST_NODE_IP"));
+}
+
 TEST_CASE("the node's name is given, or found in the environment") {
   CHECK(options("node_name: n1").node_name == "n1");
   ::setenv("TEST_NODE_NAME", "n2", 1);
