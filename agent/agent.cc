@@ -16,10 +16,12 @@
 #include "agent/open_ca.h"
 #include "agent/open_state.h"
 #include "agent/systemd_notifier.h"
+#include "attest/procfs.h"
 #include "rotation/federation/federation_keeper.h"
 #include "rotation/outputs/output_keeper.h"
 #include "sds/health.h"
 #include "sds/reflection.h"
+#include "sds/refusals.h"
 #include "sds/rpc/listener.h"
 #include "sds/secret_discovery.h"
 #include "sds/workload_api.h"
@@ -33,6 +35,22 @@ Jitter random_jitter() {
   return [engine = std::mt19937_64(std::random_device{}())]() mutable {
     return std::uniform_real_distribution<double>(0, 1)(engine);
   };
+}
+
+std::function<std::uint32_t()> random_bits() {
+  return [engine = std::mt19937(std::random_device{}())]() mutable {
+    return static_cast<std::uint32_t>(engine());
+  };
+}
+
+// Where HOST_PROC says that the host's is mounted: in a container /proc may be its own.
+expected<Procfs> open_procfs() {
+  const char* host = ::getenv("HOST_PROC");
+  auto procfs = TRY(Procfs::open(host != nullptr && *host != '\0' ? host : "/proc"));
+  if (!procfs.is_of_the_host()) {
+    log::warn("not in the host's pid namespace: only processes of this one can be served");
+  }
+  return procfs;
 }
 
 // Polls the foreign trust domains on threads of its own: a publisher that hangs must not keep
@@ -71,8 +89,9 @@ struct Writing {
 // their jobs use, the listeners before what their calls use.
 class Daemon {
  public:
-  Daemon(const Config& config, Loop& loop, LoopClock& clock, OpenedCa ca)
+  Daemon(const Config& config, Loop& loop, LoopClock& clock, OpenedCa ca, Procfs procfs)
       : config_(config),
+        procfs_(std::move(procfs)),
         loop_(loop),
         clock_(clock),
         ca_(std::move(ca)),
@@ -83,6 +102,7 @@ class Daemon {
         file_workers_(loop_, 1),
         rotator_(clock_, issue_workers_, *ca_.authority, store_, config.rotation, random_jitter()),
         callers_(attest_workers_, attestors_.all()),
+        refusals_(clock_, random_bits()),
         secret_files_(clock_, file_workers_),
         notifier_(loop_),
         signals_(loop_.io(), SIGTERM, SIGINT) {
@@ -120,7 +140,11 @@ class Daemon {
 
  private:
   Listener::Options options(const char* name, const Config::Socket& socket) const {
-    return {.path = socket.path, .mode = socket.mode, .limits = config_.limits, .name = name};
+    return {.path = socket.path,
+            .mode = socket.mode,
+            .limits = config_.limits,
+            .name = name,
+            .procfs = procfs_};
   }
 
   expected<void> start_federation() {
@@ -157,6 +181,7 @@ class Daemon {
     ApiContext context{.clock = clock_,
                        .store = store_,
                        .callers = callers_,
+                       .refusals = refusals_,
                        .workers = attest_workers_,
                        .jwt_svids = jwt_svids_ ? &*jwt_svids_ : nullptr};
     if (ca_.workload_tokens) {
@@ -179,6 +204,9 @@ class Daemon {
     return {.clock = clock_,
             .store = store_,
             .rotator = rotator_,
+            .callers = callers_,
+            .refusals = refusals_,
+            .procfs = procfs_,
             .trust_domain = config_.trust_domain.name(),
             .ca_name = ca_.authority->name(),
             .started_at = clock_.now(),
@@ -200,6 +228,7 @@ class Daemon {
   }
 
   const Config& config_;
+  const Procfs procfs_;
   Loop& loop_;
   LoopClock& clock_;
   const OpenedCa ca_;
@@ -216,6 +245,7 @@ class Daemon {
   std::optional<Writing> writing_;
   std::unique_ptr<BundlePublisher> publisher_;
   CallerIdentifier callers_;
+  Refusals refusals_;
   SecretFiles secret_files_;
   SystemdNotifier notifier_;
   boost::asio::signal_set signals_;
@@ -232,8 +262,9 @@ expected<void> run_agent(const Config& config, const std::function<void()>& on_r
   google::protobuf::SetLogHandler(nullptr);
   Loop loop;
   LoopClock clock(loop);
+  Procfs procfs = TRY(open_procfs());
   auto ca = TRY(open_ca(config, [&clock] { return clock.now(); }));
-  Daemon daemon(config, loop, clock, std::move(ca));
+  Daemon daemon(config, loop, clock, std::move(ca), std::move(procfs));
   return daemon.serve(on_ready);
 }
 
