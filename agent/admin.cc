@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "agent/admin_explain.h"
+#include "agent/admin_status.h"
 #include "agent/base/log.h"
 #include "proto/nodepilot/admin.pb.h"
 #include "rotation/pki/bundle_document.h"
@@ -15,35 +17,6 @@ namespace pb = admin::v1;
 constexpr std::size_t kMaxRequestBytes = std::size_t{256} * 1024;
 constexpr Duration kMaxWait = std::chrono::minutes(10);
 
-std::int64_t to_unix(Time time) {
-  return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
-}
-
-pb::IdentityStatus::State state_of(const AdminContext& context, const EntryState& held) {
-  if (held.failure) {
-    bool expired = held.svid && !held.svid->validity().contains(context.clock.now());
-    return expired ? pb::IdentityStatus::EXPIRED : pb::IdentityStatus::RETRYING;
-  }
-  if (held.svid) return pb::IdentityStatus::ACTIVE;
-  return held.subscribers > 0 ? pb::IdentityStatus::ISSUING : pb::IdentityStatus::IDLE;
-}
-
-void fill_identity(const AdminContext& context, const EntryState& held, pb::IdentityStatus& out) {
-  out.set_entry_id(held.entry->id);
-  out.set_spiffe_id(held.entry->spiffe_id.str());
-  out.set_state(state_of(context, held));
-  if (held.svid) {
-    out.set_serial(held.svid->leaf().serial());
-    out.set_not_before(to_unix(held.svid->validity().not_before));
-    out.set_not_after(to_unix(held.svid->validity().not_after));
-  }
-  if (auto next = context.rotator.next_renewal(held.entry->id)) out.set_rotates_at(to_unix(*next));
-  out.set_streams(static_cast<std::uint32_t>(held.streams));
-  out.set_streams_current(static_cast<std::uint32_t>(held.streams_current));
-  out.set_failures(context.rotator.failures(held.entry->id));
-  if (held.failure) out.set_last_error(held.failure->message);
-}
-
 void fill_federation(const FederationStatus& status, pb::FederationStatus& out) {
   out.set_trust_domain(status.trust_domain.name());
   out.set_url(status.url);
@@ -55,15 +28,6 @@ void fill_federation(const FederationStatus& status, pb::FederationStatus& out) 
   out.set_polls(status.polls);
   out.set_failed_polls(status.failed_polls);
   if (status.last_error) out.set_last_error(status.last_error->message);
-}
-
-void fill_output(const OutputStatus& status, pb::OutputStatus& out) {
-  out.set_directory(status.directory.string());
-  out.set_spiffe_id(status.spiffe_id);
-  out.set_serial(status.serial);
-  if (status.written_at) out.set_written_at(to_unix(*status.written_at));
-  if (status.error) out.set_last_error(status.error->message);
-  if (status.hook_error) out.set_hook_error(status.hook_error->message);
 }
 
 pb::GetStatusResponse status(const AdminContext& context) {
@@ -295,6 +259,10 @@ Methods admin_methods(const AdminContext& context) {
              [shared](Call& call) { return std::make_unique<Rotate>(*shared, call); }),
       method("/nodepilot.admin.v1.Admin/GetBundles",
              [shared](Call& call) { return std::make_unique<GetBundles>(*shared, call); }),
+      method("/nodepilot.admin.v1.Admin/Explain",
+             [shared](Call& call) { return explain_call(*shared, call); }),
+      method("/nodepilot.admin.v1.Admin/Describe",
+             [shared](Call& call) { return describe_call(*shared, call); }),
   };
 }
 

@@ -6,6 +6,8 @@
 #include "rotation/identity_store.h"
 #include "rotation/outputs/output_keeper.h"
 #include "rotation/rotator.h"
+#include "sds/caller.h"
+#include "sds/refusals.h"
 #include "sds/rpc/call.h"
 
 namespace nodepilot {
@@ -15,6 +17,9 @@ struct AdminContext {
   Clock& clock;
   IdentityStore& store;
   Rotator& rotator;
+  CallerIdentifier& callers;
+  const Refusals& refusals;
+  Procfs procfs;
   std::string trust_domain;
   std::string ca_name;
   Time started_at;

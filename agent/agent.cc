@@ -17,10 +17,12 @@
 #include "agent/open_state.h"
 #include "agent/passed_sockets.h"
 #include "agent/systemd_notifier.h"
+#include "attest/procfs.h"
 #include "rotation/federation/federation_keeper.h"
 #include "rotation/outputs/output_keeper.h"
 #include "sds/health.h"
 #include "sds/reflection.h"
+#include "sds/refusals.h"
 #include "sds/rpc/listener.h"
 #include "sds/secret_discovery.h"
 #include "sds/workload_api.h"
@@ -34,6 +36,22 @@ Jitter random_jitter() {
   return [engine = std::mt19937_64(std::random_device{}())]() mutable {
     return std::uniform_real_distribution<double>(0, 1)(engine);
   };
+}
+
+std::function<std::uint32_t()> random_bits() {
+  return [engine = std::mt19937(std::random_device{}())]() mutable {
+    return static_cast<std::uint32_t>(engine());
+  };
+}
+
+// Where HOST_PROC says that the host's is mounted: in a container /proc may be its own.
+expected<Procfs> open_procfs() {
+  const char* host = ::getenv("HOST_PROC");
+  auto procfs = TRY(Procfs::open(host != nullptr && *host != '\0' ? host : "/proc"));
+  if (!procfs.is_of_the_host()) {
+    log::warn("not in the host's pid namespace: only processes of this one can be served");
+  }
+  return procfs;
 }
 
 // Polls the foreign trust domains on threads of its own: a publisher that hangs must not keep
@@ -73,9 +91,10 @@ struct Writing {
 class Daemon {
  public:
   Daemon(const Config& config, const AgentOptions& options, Loop& loop, LoopClock& clock,
-         OpenedCa ca)
+         OpenedCa ca, Procfs procfs)
       : config_(config),
         options_(options),
+        procfs_(std::move(procfs)),
         loop_(loop),
         clock_(clock),
         ca_(std::move(ca)),
@@ -86,6 +105,7 @@ class Daemon {
         file_workers_(loop_, 1),
         rotator_(clock_, issue_workers_, *ca_.authority, store_, config.rotation, random_jitter()),
         callers_(clock_, attest_workers_, attestors_.all()),
+        refusals_(clock_, random_bits()),
         secret_files_(clock_, file_workers_),
         notifier_(loop_),
         signals_(loop_.io(), SIGTERM, SIGINT) {
@@ -122,6 +142,7 @@ class Daemon {
                               .mode = socket.mode,
                               .limits = config_.limits,
                               .name = name,
+                              .procfs = procfs_,
                               .on_standing = [this] { standing_changed(); }};
     return Listener::open(loop_, std::move(options), std::move(methods), std::move(path));
   }
@@ -217,6 +238,7 @@ class Daemon {
     ApiContext context{.clock = clock_,
                        .store = store_,
                        .callers = callers_,
+                       .refusals = refusals_,
                        .workers = attest_workers_,
                        .jwt_svids = jwt_svids_ ? &*jwt_svids_ : nullptr};
     if (ca_.workload_tokens) {
@@ -239,6 +261,9 @@ class Daemon {
     return {.clock = clock_,
             .store = store_,
             .rotator = rotator_,
+            .callers = callers_,
+            .refusals = refusals_,
+            .procfs = procfs_,
             .trust_domain = config_.trust_domain.name(),
             .ca_name = ca_.authority->name(),
             .started_at = clock_.now(),
@@ -262,6 +287,7 @@ class Daemon {
 
   const Config& config_;
   const AgentOptions& options_;
+  const Procfs procfs_;
   Loop& loop_;
   LoopClock& clock_;
   const OpenedCa ca_;
@@ -278,6 +304,7 @@ class Daemon {
   std::optional<Writing> writing_;
   std::unique_ptr<BundlePublisher> publisher_;
   CallerIdentifier callers_;
+  Refusals refusals_;
   SecretFiles secret_files_;
   SystemdNotifier notifier_;
   boost::asio::signal_set signals_;
@@ -298,8 +325,9 @@ expected<void> run_agent(const Config& config, const AgentOptions& options) {
   PassedSockets sockets = TRY(PassedSockets::take());
   Loop loop;
   LoopClock clock(loop);
+  Procfs procfs = TRY(open_procfs());
   auto ca = TRY(open_ca(config, [&clock] { return clock.now(); }));
-  Daemon daemon(config, options, loop, clock, std::move(ca));
+  Daemon daemon(config, options, loop, clock, std::move(ca), std::move(procfs));
   return daemon.serve(std::move(sockets));
 }
 

@@ -62,13 +62,13 @@ EntryPtr IdentityStore::find(const std::string& entry_id) const {
 
 std::unique_ptr<Subscription> IdentityStore::subscribe(
     const Selectors& selectors, std::function<void(const UpdatePtr&)> on_update, Interest interest,
-    const Watcher& who) {
+    const Subscriber& who) {
   return subscribe_to(match(selectors), std::move(on_update), interest, who);
 }
 
 std::unique_ptr<Subscription> IdentityStore::subscribe_to(
     std::vector<EntryPtr> entries, std::function<void(const UpdatePtr&)> on_update,
-    Interest interest, const Watcher& who) {
+    Interest interest, const Subscriber& who) {
   std::unique_ptr<Subscription> subscription(
       new Subscription(*this, std::move(entries), interest, who));
   subscriptions_.insert(subscription.get());
@@ -277,19 +277,19 @@ EntryState IdentityStore::state(const std::string& entry_id) const {
   return state;
 }
 
-std::vector<WatcherState> IdentityStore::watchers(const std::string& entry_id) const {
-  std::vector<WatcherState> watchers;
+std::vector<SubscriberState> IdentityStore::subscribers_of(const std::string& entry_id) const {
+  std::vector<SubscriberState> all;
   auto it = slots_.find(entry_id);
-  if (it == slots_.end()) return watchers;
+  if (it == slots_.end()) return all;
   for (const Subscription* subscriber : it->second.subscribers) {
     auto taken = subscriber->taken_.find(entry_id);
     bool sent = taken != subscriber->taken_.end();
-    watchers.push_back({subscriber->who_, sent, sent ? taken->second : ""});
+    all.push_back({subscriber->who_, sent, sent ? taken->second : ""});
   }
-  std::sort(watchers.begin(), watchers.end(), [](const WatcherState& a, const WatcherState& b) {
+  std::sort(all.begin(), all.end(), [](const SubscriberState& a, const SubscriberState& b) {
     return std::tie(a.who.pid, a.serial) < std::tie(b.who.pid, b.serial);
   });
-  return watchers;
+  return all;
 }
 
 std::shared_ptr<void> IdentityStore::on_change(std::function<void()> listener) {

@@ -38,15 +38,15 @@ enum class Interest {
 };
 
 // Who watches, as an operator is told; a pid of 0 stands for the agent itself.
-struct Watcher {
+struct Subscriber {
   pid_t pid = 0;
   uid_t uid = 0;
   const char* api = "";  // "FetchX509SVID"; a literal
 };
 
-// One watcher of an entry that demands its SVID.
-struct WatcherState {
-  Watcher who;
+// One that demands the SVID of an entry.
+struct SubscriberState {
+  Subscriber who;
   bool sent = false;   // it was given an SVID
   std::string serial;  // of the one that it took last; empty if it has taken none
 };
@@ -81,12 +81,12 @@ class IdentityStore {
   std::unique_ptr<Subscription> subscribe(const Selectors& selectors,
                                           std::function<void(const UpdatePtr&)> on_update,
                                           Interest interest = Interest::kSvids,
-                                          const Watcher& who = {});
+                                          const Subscriber& who = {});
   // The same for one that is to see just these entries of match() or identities().
   std::unique_ptr<Subscription> subscribe_to(std::vector<EntryPtr> entries,
                                              std::function<void(const UpdatePtr&)> on_update,
                                              Interest interest = Interest::kSvids,
-                                             const Watcher& who = {});
+                                             const Subscriber& who = {});
 
   // Makes room for what is held for an identity that a template gives, until it is evicted.
   void add(const EntryPtr& entry);
@@ -135,7 +135,7 @@ class IdentityStore {
   bool is_wanted(const std::string& entry_id) const;
   EntryState state(const std::string& entry_id) const;
   // Those that demand its SVID.
-  std::vector<WatcherState> watchers(const std::string& entry_id) const;
+  std::vector<SubscriberState> subscribers_of(const std::string& entry_id) const;
 
   // Calls `listener` after every install, failure, acknowledgement or departure, until the
   // returned handle is destroyed.
@@ -205,13 +205,13 @@ class Subscription {
  private:
   friend class IdentityStore;
   Subscription(IdentityStore& store, std::vector<EntryPtr> entries, Interest interest,
-               const Watcher& who)
+               const Subscriber& who)
       : store_(store), entries_(std::move(entries)), interest_(interest), who_(who) {}
 
   IdentityStore& store_;
   const std::vector<EntryPtr> entries_;
   const Interest interest_;
-  const Watcher who_;
+  const Subscriber who_;
   std::function<void(const UpdatePtr&)> on_update_;  // empty until subscribe() is done
   UpdatePtr latest_;
   std::map<std::string, std::string> taken_;  // entry id -> serial that the client took, or ""

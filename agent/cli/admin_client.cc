@@ -41,4 +41,14 @@ expected<pb::GetBundlesResponse> get_bundles(const EndpointAddress& admin,
   return call(admin, &pb::Admin::Stub::GetBundles, request, timeout);
 }
 
+expected<pb::ExplainResponse> explain(const EndpointAddress& admin,
+                                      const pb::ExplainRequest& request, Duration timeout) {
+  return call(admin, &pb::Admin::Stub::Explain, request, timeout);
+}
+
+expected<pb::DescribeResponse> describe(const EndpointAddress& admin,
+                                        const pb::DescribeRequest& request, Duration timeout) {
+  return call(admin, &pb::Admin::Stub::Describe, request, timeout);
+}
+
 }  // namespace nodepilot

@@ -18,4 +18,12 @@ expected<admin::v1::GetBundlesResponse> get_bundles(const EndpointAddress& admin
                                                     const admin::v1::GetBundlesRequest& request,
                                                     Duration timeout);
 
+expected<admin::v1::ExplainResponse> explain(const EndpointAddress& admin,
+                                             const admin::v1::ExplainRequest& request,
+                                             Duration timeout);
+
+expected<admin::v1::DescribeResponse> describe(const EndpointAddress& admin,
+                                               const admin::v1::DescribeRequest& request,
+                                               Duration timeout);
+
 }  // namespace nodepilot

@@ -38,6 +38,20 @@ struct StatusOptions {
   bool json = false;
 };
 
+struct DescribeOptions {
+  EndpointAddress admin;
+  bool json = false;
+  std::string id;
+};
+
+// A process or a reference, one of the two.
+struct ExplainOptions {
+  EndpointAddress admin;
+  bool json = false;
+  int pid = 0;
+  std::string ref;
+};
+
 struct RotateOptions {
   EndpointAddress admin;
   bool json = false;
@@ -82,9 +96,10 @@ struct RulesImportOptions {
 
 struct VersionOptions {};
 
-using Command = std::variant<RunOptions, ValidateOptions, StatusOptions, RotateOptions,
-                             FetchX509Options, BundleShowOptions, BundleDiffOptions,
-                             RulesTestOptions, RulesImportOptions, VersionOptions>;
+using Command =
+    std::variant<RunOptions, ValidateOptions, StatusOptions, DescribeOptions, ExplainOptions,
+                 RotateOptions, FetchX509Options, BundleShowOptions, BundleDiffOptions,
+                 RulesTestOptions, RulesImportOptions, VersionOptions>;
 
 // If there is nothing to execute (help was asked for, wrong usage) what is to be said has been
 // printed, and the code is what to end with.

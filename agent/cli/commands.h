@@ -11,6 +11,8 @@ namespace nodepilot {
 ExitCode execute(const RunOptions& options);
 ExitCode execute(const ValidateOptions& options);
 ExitCode execute(const StatusOptions& options);
+ExitCode execute(const DescribeOptions& options);
+ExitCode execute(const ExplainOptions& options);
 ExitCode execute(const RotateOptions& options);
 ExitCode execute(const FetchX509Options& options);
 ExitCode execute(const BundleShowOptions& options);

@@ -1,3 +1,5 @@
+#include <regex>
+
 #include "agent/base/files.h"
 #include "agent/cli/commands.h"
 #include "agent/cli/grpc_client.h"
@@ -61,6 +63,17 @@ expected<void> write_files(const FetchedSvids& fetched, const std::filesystem::p
   return remove_withdrawn(fetched, directory);
 }
 
+// Of an agent of ours the message ends with "(ref 7f3a91)".
+ExitCode refused(const Error& error) {
+  static const std::regex kRef(R"(\(ref ([0-9a-f]{6})\)$)");
+  ExitCode code = report(error);
+  std::smatch found;
+  if (std::regex_search(error.message, found, kRef)) {
+    report("on the agent's node, `nodepilot explain " + found.str(1) + "` says why", code);
+  }
+  return code;
+}
+
 std::string written_text(const FetchedSvids& fetched, const std::filesystem::path& directory) {
   std::string text = "\n";
   for (const FetchedSvids::File& file : fetched.files()) {
@@ -75,7 +88,7 @@ ExitCode execute(const FetchX509Options& options) {
   using Format = FetchX509Options::Format;
   auto started = std::chrono::steady_clock::now();
   auto response = first_response(options);
-  if (!response) return report(response.error());
+  if (!response) return refused(response.error());
   auto took = std::chrono::duration_cast<std::chrono::microseconds>(
       std::chrono::steady_clock::now() - started);
 

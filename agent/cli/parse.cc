@@ -1,6 +1,7 @@
 // The only file that sees CLI11: its headers take long to compile, and its exit codes and messages
 // are not ours.
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <cstdio>
 #include <cstdlib>
 
@@ -85,6 +86,8 @@ struct Options {
   RunOptions run;
   ValidateOptions validate;
   StatusOptions status;
+  DescribeOptions describe;
+  ExplainOptions explain;
   RotateOptions rotate;
   FetchX509Options fetch;
   BundleShowOptions bundle_show;
@@ -143,6 +146,40 @@ CLI::App& add_status(CLI::App& app, StatusOptions& options) {
   add_admin_socket(status, options.admin);
   add_choice<bool>(status, options.json, {{"table", false}, {"json", true}});
   return status;
+}
+
+CLI::App& add_describe(CLI::App& app, DescribeOptions& options) {
+  CLI::App& describe = add_command(
+      app, "describe", "Show all about one identity: chain, rule, and who subscribes to it",
+      "  nodepilot describe spiffe://example.org/web",
+      "0 ok, 1 failed or no such identity, 2 usage, 3 agent unreachable, 6 timed out");
+  describe.add_option("id", options.id, "a SPIFFE ID")->type_name("ID");
+  add_admin_socket(describe, options.admin);
+  add_choice<bool>(describe, options.json, {{"text", false}, {"json", true}});
+  return describe;
+}
+
+expected<int> as_pid(const std::string& text) {
+  int pid = 0;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), pid);
+  if (error == std::errc() && end == text.data() + text.size() && pid > 0) return pid;
+  return fail(Code::kInvalidArgument, "must be a pid, got " + quote(text));
+}
+
+CLI::App& add_explain(CLI::App& app, ExplainOptions& options) {
+  CLI::App& explain = add_command(
+      app, "explain", "Tell why a process gets an identity or none",
+      "  nodepilot explain --pid 4711\n  nodepilot explain 7f3a91",
+      "0 it would get an identity, 1 failed or not known, 2 usage, 3 agent unreachable, "
+      "4 it would get none, 6 timed out");
+  explain.add_option("ref", options.ref, "the reference in the message that a caller was given")
+      ->type_name("REF");
+  add_parsed(explain, "--pid", options.pid, as_pid, "a process, attested now")
+      ->type_name("PID")
+      ->excludes("ref");
+  add_admin_socket(explain, options.admin);
+  add_choice<bool>(explain, options.json, {{"text", false}, {"json", true}});
+  return explain;
 }
 
 CLI::App& add_rotate(CLI::App& app, RotateOptions& options) {
@@ -315,6 +352,16 @@ expected<EndpointAddress> endpoint_from_environment() {
   return address;
 }
 
+expected<void> complete(DescribeOptions& options) {
+  if (!options.id.empty()) return {};
+  return fail(Code::kInvalidArgument, "name a SPIFFE ID; `nodepilot status` lists them");
+}
+
+expected<void> complete(ExplainOptions& options) {
+  if (options.pid != 0 || !options.ref.empty()) return {};
+  return fail(Code::kInvalidArgument, "give --pid, or the reference in an error message");
+}
+
 expected<void> complete(RotateOptions& options) {
   if (options.all || !options.ids.empty()) return {};
   return fail(Code::kInvalidArgument, "name the SPIFFE IDs to rotate, or give --all");
@@ -367,6 +414,8 @@ tl::expected<Command, ExitCode> parse_command_line(int argc, const char* const* 
   CLI::App& run = add_run(root, options.run);
   CLI::App& validate = add_validate(root, options.validate);
   CLI::App& status = add_status(root, options.status);
+  CLI::App& describe = add_describe(root, options.describe);
+  CLI::App& explain = add_explain(root, options.explain);
   CLI::App& rotate = add_rotate(root, options.rotate);
   CLI::App& fetch = add_command(root, "fetch", "Fetch identities from any SPIFFE Workload API",
                                 "  nodepilot fetch x509", "those of the command below it");
@@ -398,6 +447,8 @@ tl::expected<Command, ExitCode> parse_command_line(int argc, const char* const* 
   if (run.parsed()) return options.run;
   if (validate.parsed()) return options.validate;
   if (status.parsed()) return options.status;
+  if (describe.parsed()) return finished(describe, options.describe);
+  if (explain.parsed()) return finished(explain, options.explain);
   if (rotate.parsed()) return finished(rotate, options.rotate);
   if (x509.parsed()) return finished(x509, options.fetch);
   if (bundle_show.parsed()) return options.bundle_show;

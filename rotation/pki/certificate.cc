@@ -98,6 +98,14 @@ std::size_t count_begin_lines(std::string_view pem) {
   return count;
 }
 
+std::string text_of(const X509_NAME* name) {
+  BioPtr out(BIO_new(BIO_s_mem()));
+  X509_NAME_print_ex(out.get(), name, 0, XN_FLAG_RFC2253);
+  char* text = nullptr;
+  long length = BIO_get_mem_data(out.get(), &text);
+  return {text, static_cast<std::size_t>(length)};
+}
+
 }  // namespace
 
 void Certificate::Parsed::read_sans() {
@@ -179,12 +187,13 @@ const std::string& Certificate::der() const { return parsed_->der; }
 
 std::string Certificate::pem() const { return encode_pem(PEM_STRING_X509, parsed_->der); }
 
-std::string Certificate::subject() const {
-  BioPtr out(BIO_new(BIO_s_mem()));
-  X509_NAME_print_ex(out.get(), X509_get_subject_name(x509()), 0, XN_FLAG_RFC2253);
-  char* text = nullptr;
-  long length = BIO_get_mem_data(out.get(), &text);
-  return {text, static_cast<std::size_t>(length)};
+std::string Certificate::subject() const { return text_of(X509_get_subject_name(x509())); }
+std::string Certificate::issuer() const { return text_of(X509_get_issuer_name(x509())); }
+
+std::string Certificate::key_kind() const {
+  EVP_PKEY* key = X509_get0_pubkey(x509());
+  std::string bits = std::to_string(EVP_PKEY_get_bits(key));
+  return EVP_PKEY_get_base_id(key) == EVP_PKEY_EC ? "EC P-" + bits : "RSA " + bits;
 }
 
 const std::string& Certificate::serial() const { return parsed_->serial; }

@@ -44,6 +44,8 @@ class Certificate {
   std::string pem() const;
   const std::string& serial() const;  // lower-case hex, no separators
   std::string subject() const;        // RFC 2253 text, for people
+  std::string issuer() const;         // the same
+  std::string key_kind() const;       // "EC P-256", "RSA 2048"
   const Validity& validity() const;
   // Every URI SAN, bytes as they stand in the certificate (they may hold NUL).
   const std::vector<std::string>& uri_sans() const;

@@ -26,11 +26,16 @@ struct AdminRig : Rig {
     return asked.read<pb::GetStatusResponse>();
   }
 
+  CallerIdentifier callers{clock, workers, {}};
+  Refusals refusals{clock, [next = 1U]() mutable { return next++; }};
   std::vector<FederationStatus> federations;
   std::vector<OutputStatus> outputs;
   Methods methods = admin_methods({.clock = clock,
                                    .store = store,
                                    .rotator = rotator,
+                                   .callers = callers,
+                                   .refusals = refusals,
+                                   .procfs = {},
                                    .trust_domain = "td",
                                    .ca_name = "fake",
                                    .started_at = clock.now(),

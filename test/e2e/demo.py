@@ -166,7 +166,7 @@ class Demo:
         done = self.agent.command("fetch", "x509", uid=INTRUDER_UID)
         require(done.returncode == 4, f"the intruder's fetch ended with {done.returncode}, not 4: {done.stderr}")
         who = f"uid {INTRUDER_UID}" if IS_ROOT else "another executable"
-        self.step("intruder", f"{who} refused (exit 4): {done.stderr.strip()}")
+        self.step("intruder", f"{who} refused (exit 4): {done.stderr.splitlines()[0]}")
 
     def finish(self):
         program = pathlib.Path(self.binary)

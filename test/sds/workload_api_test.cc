@@ -443,7 +443,7 @@ TEST_CASE("bundles are not waited for longer than SVIDs") {
   attestor.answer = make_entry("web").match;
   IdentityStore store(clock, EntrySet({make_entry("web")}));
   CallerIdentifier callers(clock, workers, {&attestor});
-  Refusals refusals(clock, [] { return 1U; });
+  Refusals refusals(clock, [next = 1U]() mutable { return next++; });
   ApiContext context{.clock = clock,
                      .store = store,
                      .callers = callers,
@@ -469,7 +469,7 @@ TEST_CASE("who matches nothing has no identity only if every attestor has answer
   good.answer = Selectors{{"unix", "uid:4711"}};
   IdentityStore store(clock, EntrySet({make_entry("web")}));
   CallerIdentifier callers(clock, workers, {&good, &bad});
-  Refusals refusals(clock, [] { return 1U; });
+  Refusals refusals(clock, [next = 1U]() mutable { return next++; });
   ApiContext context{.clock = clock,
                      .store = store,
                      .callers = callers,
