@@ -100,7 +100,8 @@ TEST_CASE("two pidfds of one process have one inode, those of two processes two"
   ClientProcess one;
   ClientProcess two;
   auto inode_of = [](const ClientProcess& client) {
-    return unique_inode(pidfd_by_number(client.socket(), client.pid()).value().get());
+    return unique_inode(
+        pidfd_by_number(client.socket(), client.pid(), ProcDirectory(client.pid())).value().get());
   };
 
   auto first = inode_of(one);
