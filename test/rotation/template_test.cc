@@ -81,9 +81,7 @@ TEST_CASE("it is renewed like any other, and forgotten when its grace is over") 
 
 TEST_CASE("who comes back later gets it anew") {
   TemplateRig rig;
-  {
-    Watcher ann(rig.store, user("ann"));
-  }
+  { Watcher ann(rig.store, user("ann")); }
   rig.clock.advance(minutes(2));
 
   Watcher again(rig.store, user("ann"));
