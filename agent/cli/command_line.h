@@ -68,11 +68,21 @@ struct BundleDiffOptions {
   std::string after;
 };
 
+struct EnvoyBootstrapOptions {
+  std::filesystem::path config;
+  std::string workload;
+};
+
+struct MeshExplainOptions {
+  std::filesystem::path config;
+  std::string workload;  // empty: all of them
+};
+
 struct VersionOptions {};
 
-using Command =
-    std::variant<RunOptions, ValidateOptions, StatusOptions, RotateOptions, FetchX509Options,
-                 BundleShowOptions, BundleDiffOptions, VersionOptions>;
+using Command = std::variant<RunOptions, ValidateOptions, StatusOptions, RotateOptions,
+                             FetchX509Options, BundleShowOptions, BundleDiffOptions,
+                             EnvoyBootstrapOptions, MeshExplainOptions, VersionOptions>;
 
 // If there is nothing to execute (help was asked for, wrong usage) what is to be said has been
 // printed, and the code is what to end with.

@@ -15,6 +15,8 @@ ExitCode execute(const RotateOptions& options);
 ExitCode execute(const FetchX509Options& options);
 ExitCode execute(const BundleShowOptions& options);
 ExitCode execute(const BundleDiffOptions& options);
+ExitCode execute(const EnvoyBootstrapOptions& options);
+ExitCode execute(const MeshExplainOptions& options);
 ExitCode execute(const VersionOptions& options);
 
 // `text` on stdout; kFailed if it cannot be written (a full disk behind a redirection), else

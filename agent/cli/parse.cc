@@ -88,6 +88,8 @@ struct Options {
   FetchX509Options fetch;
   BundleShowOptions bundle_show;
   BundleDiffOptions bundle_diff;
+  EnvoyBootstrapOptions envoy_bootstrap;
+  MeshExplainOptions mesh_explain;
 };
 
 CLI::App& add_run(CLI::App& app, RunOptions& options) {
@@ -209,6 +211,28 @@ CLI::App& add_bundle_diff(CLI::App& bundle, BundleDiffOptions& options) {
   return diff;
 }
 
+CLI::App& add_envoy_bootstrap(CLI::App& envoy, EnvoyBootstrapOptions& options) {
+  CLI::App& bootstrap = add_command(
+      envoy, "bootstrap", "Print what to start a workload's Envoy with, policy and all",
+      "  nodepilot envoy bootstrap -c agent.yaml --workload web > web.json && envoy -c web.json",
+      "0 ok, 1 failed, 2 usage, 78 configuration or policy invalid");
+  add_config(bootstrap, options.config);
+  bootstrap.add_option("--workload", options.workload, "one of those in the section mesh")
+      ->type_name("NAME")
+      ->required();
+  return bootstrap;
+}
+
+CLI::App& add_mesh_explain(CLI::App& mesh, MeshExplainOptions& options) {
+  CLI::App& explain =
+      add_command(mesh, "explain", "Tell which mode holds on which port, and which policy says so",
+                  "  nodepilot mesh explain\n  nodepilot mesh explain web -c agent.yaml",
+                  "0 ok, 1 failed, 2 usage, 78 configuration or policy invalid");
+  add_config(explain, options.config);
+  explain.add_option("workload", options.workload, "only this one")->type_name("NAME");
+  return explain;
+}
+
 // "nodepilot fetch x509"
 std::string full_name(const CLI::App& app) {
   if (app.get_parent() == nullptr) return app.get_name();
@@ -327,6 +351,15 @@ tl::expected<Command, ExitCode> parse_command_line(int argc, const char* const* 
   bundle.require_subcommand(0, 1);
   CLI::App& bundle_show = add_bundle_show(bundle, options.bundle_show);
   CLI::App& bundle_diff = add_bundle_diff(bundle, options.bundle_diff);
+  CLI::App& envoy =
+      add_command(root, "envoy", "Configure Envoys", "  nodepilot envoy bootstrap --workload web",
+                  "those of the command below it");
+  envoy.require_subcommand(0, 1);
+  CLI::App& envoy_bootstrap = add_envoy_bootstrap(envoy, options.envoy_bootstrap);
+  CLI::App& mesh = add_command(root, "mesh", "Look at the policy of the mesh",
+                               "  nodepilot mesh explain", "those of the command below it");
+  mesh.require_subcommand(0, 1);
+  CLI::App& mesh_explain = add_mesh_explain(mesh, options.mesh_explain);
   CLI::App& version = add_command(root, "version", "Print the version", "  nodepilot version", "0");
 
   try {
@@ -346,6 +379,8 @@ tl::expected<Command, ExitCode> parse_command_line(int argc, const char* const* 
   if (x509.parsed()) return finished(x509, options.fetch);
   if (bundle_show.parsed()) return options.bundle_show;
   if (bundle_diff.parsed()) return finished(bundle_diff, options.bundle_diff);
+  if (envoy_bootstrap.parsed()) return options.envoy_bootstrap;
+  if (mesh_explain.parsed()) return options.mesh_explain;
   std::string message = "a command is missing:";
   for (const std::string& name : names_of_commands(named)) message += " " + name;
   return tl::unexpected(usage(named, message));
