@@ -12,6 +12,7 @@
 #include "agent/base/workers.h"
 #include "agent/bundle_publisher.h"
 #include "agent/harden.h"
+#include "agent/mesh_discovery.h"
 #include "agent/open_ca.h"
 #include "agent/open_state.h"
 #include "agent/systemd_notifier.h"
@@ -86,6 +87,17 @@ struct Writing {
   std::vector<std::unique_ptr<OutputKeeper>> keepers;
 };
 
+// Reads and renders policy on a thread of its own, for the same reason.
+struct Meshing {
+  Meshing(const Config& config, Loop& loop, Clock& clock)
+      : workers(loop, 1), keeper(clock, workers, config) {
+    keeper.start();
+  }
+
+  WorkerPool workers;
+  MeshKeeper keeper;
+};
+
 // Members in the order in which the later ones use the earlier ones: the pools end before what
 // their jobs use, the listeners before what their calls use.
 class Daemon {
@@ -118,6 +130,7 @@ class Daemon {
     rotator_.start();
     TRY(start_federation());
     TRY(start_outputs());
+    if (config_.mesh) mesh_.emplace(config_, loop_, clock_);
     public_ = TRY(Listener::open(loop_, options("public", config_.listen), public_methods()));
     admin_ =
         TRY(Listener::open(loop_, options("admin", config_.admin), admin_methods(admin_context())));
@@ -188,6 +201,7 @@ class Daemon {
     Methods methods;
     for (const Methods& api : {workload_api_methods(context),
                                secret_discovery_methods(context, config_.sds, secret_files_),
+                               mesh_ ? mesh_discovery_methods(context, mesh_->keeper) : Methods(),
                                health_methods(store_), reflection_methods()}) {
       methods.insert(methods.end(), api.begin(), api.end());
     }
@@ -236,6 +250,7 @@ class Daemon {
   std::unique_ptr<BundlePublisher> publisher_;
   CallerIdentifier callers_;
   SecretFiles secret_files_;
+  std::optional<Meshing> mesh_;
   SystemdNotifier notifier_;
   boost::asio::signal_set signals_;
   std::unique_ptr<Listener> admin_;

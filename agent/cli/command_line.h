@@ -71,6 +71,7 @@ struct BundleDiffOptions {
 struct EnvoyBootstrapOptions {
   std::filesystem::path config;
   std::string workload;
+  bool live = false;  // listeners and clusters come from the agent
 };
 
 struct MeshExplainOptions {

@@ -14,7 +14,9 @@ ExitCode execute(const EnvoyBootstrapOptions& options) {
   mesh::Surroundings surroundings = mesh_surroundings(config);
   auto resources = mesh::render(surroundings, policy, config.mesh->root_namespace, *workload);
   if (!resources) return report(resources.error());
-  auto text = mesh::to_json(mesh::bootstrap(surroundings, *workload, *std::move(resources)));
+  auto text =
+      mesh::to_json(options.live ? mesh::live_bootstrap(surroundings, *workload)
+                                 : mesh::bootstrap(surroundings, *workload, *std::move(resources)));
   return text ? print(*text) : report(text.error());
 }
 

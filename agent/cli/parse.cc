@@ -220,6 +220,9 @@ CLI::App& add_envoy_bootstrap(CLI::App& envoy, EnvoyBootstrapOptions& options) {
   bootstrap.add_option("--workload", options.workload, "one of those in the section mesh")
       ->type_name("NAME")
       ->required();
+  bootstrap.add_flag("--live", options.live,
+                     "listeners and clusters by discovery from the running agent, so that a change "
+                     "of policy needs no restart");
   return bootstrap;
 }
 

@@ -62,6 +62,14 @@ envoy::config::bootstrap::v3::Bootstrap bootstrap(const Surroundings& surroundin
   return out;
 }
 
+envoy::config::bootstrap::v3::Bootstrap live_bootstrap(const Surroundings& surroundings,
+                                                       const Workload& workload) {
+  auto out = bootstrap(surroundings, workload, {});
+  *out.mutable_dynamic_resources()->mutable_lds_config() = from_agent();
+  *out.mutable_dynamic_resources()->mutable_cds_config() = from_agent();
+  return out;
+}
+
 expected<std::string> to_json(const google::protobuf::Message& message) {
   google::protobuf::util::JsonPrintOptions options;
   options.add_whitespace = true;

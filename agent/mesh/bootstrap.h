@@ -28,6 +28,11 @@ expected<Resources> render(const Surroundings& surroundings, const Policy& polic
 envoy::config::bootstrap::v3::Bootstrap bootstrap(const Surroundings& surroundings,
                                                   const Workload& workload, Resources resources);
 
+// The same with listeners and clusters by discovery from the agent, which knows the Envoy by its
+// node's id, the workload's name.
+envoy::config::bootstrap::v3::Bootstrap live_bootstrap(const Surroundings& surroundings,
+                                                       const Workload& workload);
+
 // As Envoy reads it: names with underscores, indented.
 expected<std::string> to_json(const google::protobuf::Message& message);
 

@@ -5,7 +5,10 @@ import subprocess
 import pytest
 
 from conftest import CLIENT_UID, WEB_UID
+from kit.envoy import Envoy
 from kit.mesh import HOST, Mesh, curl, destination_rule, peer_authentication
+from kit.process import wait_until
+from kit.setting import needs_root
 
 HUNG_UP = [(56, "000"), (52, "000")]
 OK = (0, "200")
@@ -182,3 +185,50 @@ def test_envoy_takes_every_kind_of_port_and_service(make_agent, envoys, folder, 
                              check=False)
 
     assert checked.returncode == 0, checked.stderr
+
+
+def test_a_policy_changes_without_a_restart_and_a_wrong_one_changes_nothing(mesh):
+    net = mesh().apply(for_mesh("PERMISSIVE"), live=True)
+    assert net.plaintext() == OK
+    assert net.through_the_mesh() == OK
+
+    net.write(for_mesh("STRICT"))
+    wait_until("STRICT", lambda: net.plaintext() in HUNG_UP)
+    assert net.through_the_mesh() == OK
+
+    net.write(for_mesh("PERMISIVE"))
+    wait_until("the refusal", lambda: "mesh policy unusable" in net.agent.process.output())
+    assert net.plaintext() in HUNG_UP
+    assert net.through_the_mesh() == OK
+
+    net.write(for_mesh("STRICT"), for_web(None, ports={net.port: "DISABLE"}))
+    wait_until("DISABLE", lambda: net.plaintext() == OK)
+    wait_until("the client to follow", lambda: net.through_the_mesh() == OK)
+    assert all(envoy.process.running() for envoy in net.running)
+
+
+def test_live_envoys_keep_their_policy_while_the_agent_restarts(mesh):
+    net = mesh().apply(for_mesh("STRICT"), live=True)
+    # The agent had begun before there was a policy.
+    wait_until("STRICT", lambda: net.plaintext() in HUNG_UP)
+
+    net.agent.kill()
+    assert net.plaintext() in HUNG_UP
+    assert net.through_the_mesh() == OK
+    net.write(for_mesh("PERMISSIVE"))
+    net.agent.start()
+
+    wait_until("PERMISSIVE", lambda: net.plaintext() == OK, seconds=45)
+
+
+@needs_root
+def test_an_envoy_gets_no_workload_but_its_own(mesh):
+    net = mesh()
+    net.write(for_mesh("STRICT"))
+    impostor = Envoy(net.envoys[1], net.folder, net.bootstrap("web", live=True), CLIENT_UID)
+
+    try:
+        wait_until("the refusal", lambda: "node.id names no workload" in net.agent.process.output())
+        assert "inbound" not in impostor.admin("/listeners")
+    finally:
+        impostor.stop()

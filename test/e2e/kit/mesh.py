@@ -67,17 +67,25 @@ class Mesh:
                                 mesh={"policy": str(self.policy), "workloads": [web, client]}).start()
         self.running = []
 
-    def apply(self, *manifests):
+    def write(self, *manifests):
+        """Makes these the policy, in one step."""
+        new = self.policy / "policy.new"
+        new.write_text("\n---\n".join(json.dumps(one) for one in manifests))
+        new.rename(self.policy / "policy.yaml")
+
+    def apply(self, *manifests, live=False):
         """Makes these the policy, and has both Envoys begin anew with it."""
         self.stop()
-        (self.policy / "policy.yaml").write_text("\n---\n".join(json.dumps(one) for one in manifests))
+        self.write(*manifests)
         for name, binary, uid in zip(("web", "client"), self.envoys, self.uids):
-            done = self.command("envoy", "bootstrap", "--workload", name)
-            assert done.returncode == 0, done.stderr
-            envoy = Envoy(binary, self.folder, json.loads(done.stdout), uid)
-            self.running.append(envoy)
-            envoy.wait_ready()
+            self.running.append(Envoy(binary, self.folder, self.bootstrap(name, live), uid))
+            self.running[-1].wait_ready()
         return self
+
+    def bootstrap(self, name, live=False):
+        done = self.command("envoy", "bootstrap", "--workload", name, *(["--live"] if live else []))
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
 
     def command(self, *args):
         return self.agent.command(*args, "-c", self.agent.home / "agent.yaml")
