@@ -79,11 +79,16 @@ struct MeshExplainOptions {
   std::string workload;  // empty: all of them
 };
 
+struct MeshStatusOptions {
+  std::filesystem::path config;
+};
+
 struct VersionOptions {};
 
-using Command = std::variant<RunOptions, ValidateOptions, StatusOptions, RotateOptions,
-                             FetchX509Options, BundleShowOptions, BundleDiffOptions,
-                             EnvoyBootstrapOptions, MeshExplainOptions, VersionOptions>;
+using Command =
+    std::variant<RunOptions, ValidateOptions, StatusOptions, RotateOptions, FetchX509Options,
+                 BundleShowOptions, BundleDiffOptions, EnvoyBootstrapOptions, MeshExplainOptions,
+                 MeshStatusOptions, VersionOptions>;
 
 // If there is nothing to execute (help was asked for, wrong usage) what is to be said has been
 // printed, and the code is what to end with.

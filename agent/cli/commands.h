@@ -17,6 +17,7 @@ ExitCode execute(const BundleShowOptions& options);
 ExitCode execute(const BundleDiffOptions& options);
 ExitCode execute(const EnvoyBootstrapOptions& options);
 ExitCode execute(const MeshExplainOptions& options);
+ExitCode execute(const MeshStatusOptions& options);
 ExitCode execute(const VersionOptions& options);
 
 // `text` on stdout; kFailed if it cannot be written (a full disk behind a redirection), else

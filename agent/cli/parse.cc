@@ -90,6 +90,7 @@ struct Options {
   BundleDiffOptions bundle_diff;
   EnvoyBootstrapOptions envoy_bootstrap;
   MeshExplainOptions mesh_explain;
+  MeshStatusOptions mesh_status;
 };
 
 CLI::App& add_run(CLI::App& app, RunOptions& options) {
@@ -236,6 +237,14 @@ CLI::App& add_mesh_explain(CLI::App& mesh, MeshExplainOptions& options) {
   return explain;
 }
 
+CLI::App& add_mesh_status(CLI::App& mesh, MeshStatusOptions& options) {
+  CLI::App& status = add_command(
+      mesh, "status", "Count who comes by mutual TLS and who in plaintext, and tell what to do",
+      "  nodepilot mesh status", "0 ok, 1 failed, 2 usage, 78 configuration or policy invalid");
+  add_config(status, options.config);
+  return status;
+}
+
 // "nodepilot fetch x509"
 std::string full_name(const CLI::App& app) {
   if (app.get_parent() == nullptr) return app.get_name();
@@ -363,6 +372,7 @@ tl::expected<Command, ExitCode> parse_command_line(int argc, const char* const* 
                                "  nodepilot mesh explain", "those of the command below it");
   mesh.require_subcommand(0, 1);
   CLI::App& mesh_explain = add_mesh_explain(mesh, options.mesh_explain);
+  CLI::App& mesh_status = add_mesh_status(mesh, options.mesh_status);
   CLI::App& version = add_command(root, "version", "Print the version", "  nodepilot version", "0");
 
   try {
@@ -384,6 +394,7 @@ tl::expected<Command, ExitCode> parse_command_line(int argc, const char* const* 
   if (bundle_diff.parsed()) return finished(bundle_diff, options.bundle_diff);
   if (envoy_bootstrap.parsed()) return options.envoy_bootstrap;
   if (mesh_explain.parsed()) return options.mesh_explain;
+  if (mesh_status.parsed()) return options.mesh_status;
   std::string message = "a command is missing:";
   for (const std::string& name : names_of_commands(named)) message += " " + name;
   return tl::unexpected(usage(named, message));

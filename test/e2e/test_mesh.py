@@ -137,6 +137,23 @@ def test_explain_says_which_policy_decides_and_which_has_no_effect(mesh):
     assert rows[3][:2] == ["ignored:", "istio-system/web"]
 
 
+def test_status_tells_whether_a_port_may_go_strict(mesh):
+    net = mesh().apply()
+
+    def verdicts():
+        lines = net.command("mesh", "status").stdout.splitlines()[1:]
+        return {int(line.split()[1]): line.split(maxsplit=5)[3:] for line in lines}
+
+    assert verdicts()[net.port] == ["0", "0", "nobody has come yet"]
+    assert net.through_the_mesh() == OK
+    assert verdicts()[net.port] == ["1", "0", "safe to go STRICT"]
+    assert net.plaintext() == OK
+    mutual, plaintext, verdict = verdicts()[net.port]
+    assert (mutual, plaintext) == ("1", "1") and verdict.startswith("1 of 2 connections in plaintext")
+    net.stop()
+    assert "ask Envoy's admin interface" in verdicts()[net.port][2]
+
+
 def test_a_policy_that_is_wrong_is_refused_with_its_place(mesh):
     net = mesh()
     (net.policy / "policy.yaml").write_text(
