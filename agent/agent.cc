@@ -13,6 +13,7 @@
 #include "agent/base/workers.h"
 #include "agent/bundle_publisher.h"
 #include "agent/harden.h"
+#include "agent/mesh_discovery.h"
 #include "agent/open_ca.h"
 #include "agent/open_state.h"
 #include "agent/passed_sockets.h"
@@ -86,6 +87,17 @@ struct Writing {
   std::vector<std::unique_ptr<OutputKeeper>> keepers;
 };
 
+// Reads and renders policy on a thread of its own, for the same reason.
+struct Meshing {
+  Meshing(const Config& config, Loop& loop, Clock& clock)
+      : workers(loop, 1), keeper(clock, workers, config) {
+    keeper.start();
+  }
+
+  WorkerPool workers;
+  MeshKeeper keeper;
+};
+
 // Members in the order in which the later ones use the earlier ones: the pools end before what
 // their jobs use, the listeners before what their calls use.
 class Daemon {
@@ -123,6 +135,7 @@ class Daemon {
     rotator_.start();
     TRY(start_federation());
     TRY(start_outputs());
+    if (config_.mesh) mesh_.emplace(config_, loop_, clock_);
     public_ = TRY(open(sockets, "public", config_.listen, public_methods()));
     admin_ = TRY(open(sockets, "admin", config_.admin, admin_methods(admin_context())));
 
@@ -251,6 +264,7 @@ class Daemon {
     Methods methods;
     for (const Methods& api : {workload_api_methods(context),
                                secret_discovery_methods(context, config_.sds, secret_files_),
+                               mesh_ ? mesh_discovery_methods(context, mesh_->keeper) : Methods(),
                                health_methods(store_), reflection_methods()}) {
       methods.insert(methods.end(), api.begin(), api.end());
     }
@@ -306,6 +320,7 @@ class Daemon {
   CallerIdentifier callers_;
   Refusals refusals_;
   SecretFiles secret_files_;
+  std::optional<Meshing> mesh_;
   SystemdNotifier notifier_;
   boost::asio::signal_set signals_;
   std::unique_ptr<Listener> admin_;

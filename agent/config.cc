@@ -9,6 +9,7 @@
 #include "agent/config_entry.h"
 #include "agent/config_federation.h"
 #include "agent/config_limits.h"
+#include "agent/config_mesh.h"
 #include "agent/config_outputs.h"
 #include "agent/config_sds.h"
 #include "agent/config_text.h"
@@ -18,7 +19,6 @@ namespace nodepilot {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr std::size_t kMaxErrors = 100;
 // sun_path holds 108 bytes with its NUL; the listener binds PATH.new and renames it.
 constexpr std::size_t kMaxSocketPathBytes = 103;
 // An SVID that is renewed later than this may end before a slow CA has answered.
@@ -197,6 +197,9 @@ Config decode(const YamlValue& root) {
         return check_output(path, config);
       });
     }
+    if (auto section = top.find("mesh")) {
+      config.mesh = decode_mesh(*section, config.trust_domain, config.entries);
+    }
     if (auto apart = check_grants(config); !apart) list->refuse(apart.error().message);
     for (const std::string& why : objections(config.ca, config.entries)) list->refuse(why);
     for (const std::string& why : unattested(config.entries, config.attestors)) list->refuse(why);
@@ -209,32 +212,11 @@ Config decode(const YamlValue& root) {
   return config;
 }
 
-ConfigErrors to_errors(Mistakes mistakes, const std::string& file) {
-  std::stable_sort(mistakes.begin(), mistakes.end(), [](const Mistake& a, const Mistake& b) {
-    return std::pair(a.place.line, a.place.column) < std::pair(b.place.line, b.place.column);
-  });
-  ConfigErrors errors;
-  for (Mistake& mistake : mistakes) {
-    if (errors.size() == kMaxErrors) {
-      errors.push_back(
-          {.file = file, .message = fmt::format("and {} more", mistakes.size() - kMaxErrors)});
-      break;
-    }
-    errors.push_back({file, mistake.place.line, mistake.place.column, std::move(mistake.message)});
-  }
-  return errors;
-}
-
 tl::unexpected<ConfigErrors> unreadable(const fs::path& file, std::string why) {
   return tl::unexpected(ConfigErrors{{.file = file.string(), .message = std::move(why)}});
 }
 
 }  // namespace
-
-std::string ConfigError::str() const {
-  if (line == 0) return file + ": " + message;
-  return fmt::format("{}:{}:{}: {}", file, line, column, message);
-}
 
 tl::expected<Config, ConfigErrors> parse_config(std::string_view yaml, const std::string& file) {
   Mistakes mistakes;

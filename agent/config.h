@@ -12,7 +12,9 @@
 #include "agent/base/log.h"
 #include "agent/config_attestors.h"
 #include "agent/config_ca.h"
+#include "agent/config_error.h"
 #include "agent/config_state.h"
+#include "agent/mesh/workload.h"
 #include "agent/publication.h"
 #include "rotation/federation/federation.h"
 #include "rotation/outputs/output.h"
@@ -39,23 +41,13 @@ struct Config {
   std::vector<Federation> federations{};
   std::optional<Publication> publication{};
   std::vector<Output> outputs{};
+  std::optional<mesh::MeshConfig> mesh{};
   Rotator::Options rotation{};
   SecretOptions sds{};
   Limits limits{};
   log::Level log_level = log::Level::kInfo;
   log::Format log_format = log::Format::kLogfmt;
 };
-
-// One mistake: "bad.yaml:4:3: unknown key "trust_domian" (did you mean "trust_domain"?)".
-struct ConfigError {
-  std::string file;
-  int line = 0;    // from 1; 0 if the whole file is meant
-  int column = 0;  // from 1
-  std::string message;
-
-  std::string str() const;
-};
-using ConfigErrors = std::vector<ConfigError>;
 
 // `file` is the name used in errors. Thread: any.
 tl::expected<Config, ConfigErrors> parse_config(std::string_view yaml, const std::string& file);

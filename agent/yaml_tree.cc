@@ -22,12 +22,15 @@ Place place_of(const YAML::Mark& mark) {
 // and whether a scalar was quoted.
 class TreeBuilder : public YAML::EventHandler {
  public:
-  explicit TreeBuilder(Mistakes& mistakes) : mistakes_(mistakes) {}
+  TreeBuilder(std::size_t most, Mistakes& mistakes) : most_(most), mistakes_(mistakes) {}
 
-  YamlNode take_root() { return std::move(root_); }
+  std::vector<YamlNode> take_roots() { return std::move(roots_); }
 
   void OnDocumentStart(const YAML::Mark& mark) override {
-    if (++documents_ > 1) throw YAML::ParserException(mark, "only one document is allowed");
+    if (roots_.size() < most_) return;
+    throw YAML::ParserException(
+        mark, most_ == 1 ? "only one document is allowed"
+                         : "only " + std::to_string(most_) + " documents are allowed");
   }
   void OnDocumentEnd() override {}
 
@@ -97,7 +100,7 @@ class TreeBuilder : public YAML::EventHandler {
 
   void add(YamlNode node) {
     if (open_.empty()) {
-      root_ = std::move(node);
+      roots_.push_back(std::move(node));
       return;
     }
     Open& parent = open_.back();
@@ -119,9 +122,9 @@ class TreeBuilder : public YAML::EventHandler {
     std::optional<YamlNode> key;  // of a mapping: awaits its value
   };
 
+  const std::size_t most_;
   Mistakes& mistakes_;
-  int documents_ = 0;
-  YamlNode root_;
+  std::vector<YamlNode> roots_;
   std::vector<Open> open_;
 };
 
@@ -166,6 +169,13 @@ std::optional<Place> first_bad_byte(std::string_view text) {
 }  // namespace
 
 std::optional<YamlNode> parse_yaml(std::string_view text, Mistakes& mistakes) {
+  auto roots = parse_yaml_documents(text, 1, mistakes);
+  if (!roots) return std::nullopt;
+  return roots->empty() ? YamlNode() : std::move(roots->front());
+}
+
+std::optional<std::vector<YamlNode>> parse_yaml_documents(std::string_view text, std::size_t most,
+                                                          Mistakes& mistakes) {
   if (text.size() > kMaxYamlBytes) {
     mistakes.push_back({{}, "larger than 1 MiB"});
     return std::nullopt;
@@ -174,7 +184,7 @@ std::optional<YamlNode> parse_yaml(std::string_view text, Mistakes& mistakes) {
     mistakes.push_back({*place, "not UTF-8 text: a control character or a broken sequence"});
     return std::nullopt;
   }
-  TreeBuilder builder(mistakes);
+  TreeBuilder builder(most, mistakes);
   try {
     std::istringstream stream{std::string(text)};
     YAML::Parser parser(stream);
@@ -184,7 +194,7 @@ std::optional<YamlNode> parse_yaml(std::string_view text, Mistakes& mistakes) {
     mistakes.push_back({place_of(error.mark), "YAML: " + error.msg});
     return std::nullopt;
   }
-  return builder.take_root();
+  return builder.take_roots();
 }
 
 std::string describe(const YamlNode& node) {

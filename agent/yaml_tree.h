@@ -1,4 +1,4 @@
-// YAML text as a plain tree. Only what a configuration needs: one document of mappings, lists and
+// YAML text as a plain tree. Only what a configuration needs: documents of mappings, lists and
 // scalars. Aliases, anchors, tags and deep nesting are refused, since what they hide (shared
 // values, expansion, conversion) has no place in a security setting.
 // Thread: any.
@@ -51,6 +51,10 @@ inline constexpr std::size_t kMaxYamlBytes = std::size_t{1024} * 1024;
 // Notes every mistake in `mistakes`. Empty if the text is too large or no YAML: then there is no
 // whole tree to look at.
 std::optional<YamlNode> parse_yaml(std::string_view text, Mistakes& mistakes);
+
+// The same for a text of up to `most` documents.
+std::optional<std::vector<YamlNode>> parse_yaml_documents(std::string_view text, std::size_t most,
+                                                          Mistakes& mistakes);
 
 // "a list", "a mapping", "nothing", `"text"`: how an error names what was given.
 std::string describe(const YamlNode& node);

@@ -94,12 +94,28 @@ struct RulesImportOptions {
   std::filesystem::path file;  // "-": what comes on stdin
 };
 
+struct EnvoyBootstrapOptions {
+  std::filesystem::path config;
+  std::string workload;
+  bool live = false;  // listeners and clusters come from the agent
+};
+
+struct MeshExplainOptions {
+  std::filesystem::path config;
+  std::string workload;  // empty: all of them
+};
+
+struct MeshStatusOptions {
+  std::filesystem::path config;
+};
+
 struct VersionOptions {};
 
 using Command =
     std::variant<RunOptions, ValidateOptions, StatusOptions, DescribeOptions, ExplainOptions,
                  RotateOptions, FetchX509Options, BundleShowOptions, BundleDiffOptions,
-                 RulesTestOptions, RulesImportOptions, VersionOptions>;
+                 RulesTestOptions, RulesImportOptions, EnvoyBootstrapOptions, MeshExplainOptions,
+                 MeshStatusOptions, VersionOptions>;
 
 // If there is nothing to execute (help was asked for, wrong usage) what is to be said has been
 // printed, and the code is what to end with.

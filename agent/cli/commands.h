@@ -19,6 +19,9 @@ ExitCode execute(const BundleShowOptions& options);
 ExitCode execute(const BundleDiffOptions& options);
 ExitCode execute(const RulesTestOptions& options);
 ExitCode execute(const RulesImportOptions& options);
+ExitCode execute(const EnvoyBootstrapOptions& options);
+ExitCode execute(const MeshExplainOptions& options);
+ExitCode execute(const MeshStatusOptions& options);
 ExitCode execute(const VersionOptions& options);
 
 // `text` on stdout; kFailed if it cannot be written (a full disk behind a redirection), else

@@ -94,6 +94,9 @@ struct Options {
   BundleDiffOptions bundle_diff;
   RulesTestOptions rules_test;
   RulesImportOptions rules_import;
+  EnvoyBootstrapOptions envoy_bootstrap;
+  MeshExplainOptions mesh_explain;
+  MeshStatusOptions mesh_status;
 };
 
 CLI::App& add_run(CLI::App& app, RunOptions& options) {
@@ -285,6 +288,39 @@ CLI::App& add_rules_import(CLI::App& rules, RulesImportOptions& options) {
   return import;
 }
 
+CLI::App& add_envoy_bootstrap(CLI::App& envoy, EnvoyBootstrapOptions& options) {
+  CLI::App& bootstrap = add_command(
+      envoy, "bootstrap", "Print what to start a workload's Envoy with, policy and all",
+      "  nodepilot envoy bootstrap -c agent.yaml --workload web > web.json && envoy -c web.json",
+      "0 ok, 1 failed, 2 usage, 78 configuration or policy invalid");
+  add_config(bootstrap, options.config);
+  bootstrap.add_option("--workload", options.workload, "one of those in the section mesh")
+      ->type_name("NAME")
+      ->required();
+  bootstrap.add_flag("--live", options.live,
+                     "listeners and clusters by discovery from the running agent, so that a change "
+                     "of policy needs no restart");
+  return bootstrap;
+}
+
+CLI::App& add_mesh_explain(CLI::App& mesh, MeshExplainOptions& options) {
+  CLI::App& explain =
+      add_command(mesh, "explain", "Tell which mode holds on which port, and which policy says so",
+                  "  nodepilot mesh explain\n  nodepilot mesh explain web -c agent.yaml",
+                  "0 ok, 1 failed, 2 usage, 78 configuration or policy invalid");
+  add_config(explain, options.config);
+  explain.add_option("workload", options.workload, "only this one")->type_name("NAME");
+  return explain;
+}
+
+CLI::App& add_mesh_status(CLI::App& mesh, MeshStatusOptions& options) {
+  CLI::App& status = add_command(
+      mesh, "status", "Count who comes by mutual TLS and who in plaintext, and tell what to do",
+      "  nodepilot mesh status", "0 ok, 1 failed, 2 usage, 78 configuration or policy invalid");
+  add_config(status, options.config);
+  return status;
+}
+
 // "nodepilot fetch x509"
 std::string full_name(const CLI::App& app) {
   if (app.get_parent() == nullptr) return app.get_name();
@@ -432,6 +468,16 @@ tl::expected<Command, ExitCode> parse_command_line(int argc, const char* const* 
   rules.require_subcommand(0, 1);
   CLI::App& rules_test = add_rules_test(rules, options.rules_test);
   CLI::App& rules_import = add_rules_import(rules, options.rules_import);
+  CLI::App& envoy =
+      add_command(root, "envoy", "Configure Envoys", "  nodepilot envoy bootstrap --workload web",
+                  "those of the command below it");
+  envoy.require_subcommand(0, 1);
+  CLI::App& envoy_bootstrap = add_envoy_bootstrap(envoy, options.envoy_bootstrap);
+  CLI::App& mesh = add_command(root, "mesh", "Look at the policy of the mesh",
+                               "  nodepilot mesh explain", "those of the command below it");
+  mesh.require_subcommand(0, 1);
+  CLI::App& mesh_explain = add_mesh_explain(mesh, options.mesh_explain);
+  CLI::App& mesh_status = add_mesh_status(mesh, options.mesh_status);
   CLI::App& version = add_command(root, "version", "Print the version", "  nodepilot version", "0");
 
   try {
@@ -455,6 +501,9 @@ tl::expected<Command, ExitCode> parse_command_line(int argc, const char* const* 
   if (bundle_diff.parsed()) return finished(bundle_diff, options.bundle_diff);
   if (rules_test.parsed()) return finished(rules_test, options.rules_test);
   if (rules_import.parsed()) return finished(rules_import, options.rules_import);
+  if (envoy_bootstrap.parsed()) return options.envoy_bootstrap;
+  if (mesh_explain.parsed()) return options.mesh_explain;
+  if (mesh_status.parsed()) return options.mesh_status;
   std::string message = "a command is missing:";
   for (const std::string& name : names_of_commands(named)) message += " " + name;
   return tl::unexpected(usage(named, message));

@@ -22,10 +22,12 @@ ROOMS = {
     "rotation/ca/vault": ["rotation", "rotation/https", "rotation/pki", "agent/base"],
     "sds/rpc": ["attest", "agent/base"],
     "sds": ["sds/rpc", "attest", "rotation", "rotation/pki", "agent/base", "proto"],
-    "agent/cli": ["agent", "rotation", "rotation/pki", "agent/base", "proto"],
-    "agent": ["sds", "sds/rpc", "attest", "attest/kubernetes", "attest/systemd", "rotation", "rotation/pki", "rotation/ca", "rotation/ca/istiod",
+    "agent/mesh": ["agent/base", "proto"],
+    "agent/cli": ["agent", "agent/mesh", "rotation", "rotation/pki", "agent/base", "proto"],
+    "agent": ["sds", "sds/rpc", "attest", "attest/kubernetes", "attest/docker", "attest/systemd",
+              "rotation", "rotation/pki", "rotation/ca", "rotation/ca/istiod",
               "rotation/ca/vault", "rotation/https", "rotation/federation",
-              "rotation/state", "rotation/outputs", "agent/base", "agent/cli", "proto"],
+              "rotation/state", "rotation/outputs", "agent/base", "agent/cli", "agent/mesh", "proto"],
 }
 
 # Library header -> the rooms where it may be included.
