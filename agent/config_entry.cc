@@ -33,7 +33,9 @@ struct Match {
   SelectorKeys any;
 
   bool add(Condition condition) {
-    if (auto* key = std::get_if<SelectorKey>(&condition)) return any.insert(*std::move(key)).second;
+    if (auto* key = std::get_if<SelectorKey>(&condition)) {
+      return any.insert(std::move(*key)).second;
+    }
     return selectors.insert(std::get<Selector>(std::move(condition))).second;
   }
   bool empty() const { return selectors.empty() && any.empty(); }

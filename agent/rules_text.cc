@@ -14,6 +14,7 @@ bool is_granted(const RuleVerdict& verdict) { return verdict.granted.has_value()
 
 std::string verdicts_text(const std::vector<RuleVerdict>& verdicts) {
   std::vector<std::vector<std::string>> rows;
+  rows.reserve(verdicts.size());
   for (const RuleVerdict& verdict : verdicts) {
     rows.push_back({"rule " + verdict.rule->id, verdict.granted ? "MATCH" : "MISS",
                     verdict.granted ? verdict.granted->str() : printable(verdict.miss)});

@@ -60,9 +60,10 @@ expected<Selectors> selectors_of(const Json& entry) {
   Selectors match;
   for (const Json& selector : TRY(member<std::vector<Json>>(entry, "selectors", {}))) {
     if (!selector.is_object()) return refuse("a selector is no object");
-    auto type = TRY(member<std::string>(selector, "type", ""));
-    auto value = TRY(member<std::string>(selector, "value", ""));
-    match.insert(TRY(parse_literal_selector(type + ":" + value)));
+    Selector named;
+    named.type = TRY(member<std::string>(selector, "type", ""));
+    named.value = TRY(member<std::string>(selector, "value", ""));
+    match.insert(TRY(parse_literal_selector(named.str())));
   }
   if (match.empty()) return refuse("has no selectors");
   if (auto why = contradiction(match)) return refuse("match " + *why);

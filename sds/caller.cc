@@ -14,7 +14,8 @@ CallerIdentifier::CallerIdentifier(Clock& clock, Workers& workers, Attestors att
       clock_steps_(clock.on_step([this] { ask_all_again(); })),
       self_(std::make_shared<CallerIdentifier*>(this)) {}
 
-void CallerIdentifier::identify(PeerPtr peer, std::weak_ptr<const void> interest, Done done) {
+void CallerIdentifier::identify(const PeerPtr& peer, std::weak_ptr<const void> interest,
+                                Done done) {
   Asker asker{std::move(interest), std::move(done)};
   if (auto waiting = waiting_.find(peer); waiting != waiting_.end()) {
     waiting->second.askers.push_back(std::move(asker));

@@ -27,7 +27,7 @@ class CallerIdentifier {
   // `done` runs on the loop with what attest() found, before this returns if all attestors are
   // quick and know at once. Asks again while they have to be waited for, as long as `interest` and
   // the process live. `done` must cope with a call that is over.
-  virtual void identify(std::shared_ptr<const Peer> peer, std::weak_ptr<const void> interest,
+  virtual void identify(const std::shared_ptr<const Peer>& peer, std::weak_ptr<const void> interest,
                         Done done);
 
  private:

@@ -65,10 +65,10 @@ expected<void> write_files(const FetchedSvids& fetched, const std::filesystem::p
 
 // Of an agent of ours the message ends with "(ref 7f3a91)".
 ExitCode refused(const Error& error) {
-  static const std::regex kRef(R"(\(ref ([0-9a-f]{6})\)$)");
+  static const std::regex ref(R"(\(ref ([0-9a-f]{6})\)$)");
   ExitCode code = report(error);
   std::smatch found;
-  if (std::regex_search(error.message, found, kRef)) {
+  if (std::regex_search(error.message, found, ref)) {
     report("on the agent's node, `nodepilot explain " + found.str(1) + "` says why", code);
   }
   return code;
