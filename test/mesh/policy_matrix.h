@@ -1,5 +1,5 @@
-// Made by policy_matrix.py. Policies of mesh, namespace and workload, then the mode in force for each
-// entry of the port: - none, U UNSET, D DISABLE, P PERMISSIVE, S STRICT.
+// Made by policy_matrix.py. Policies of mesh, namespace and workload, then the mode in force for
+// each entry of the port: - none, U UNSET, D DISABLE, P PERMISSIVE, S STRICT.
 #pragma once
 
 // clang-format off

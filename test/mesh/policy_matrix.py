@@ -16,8 +16,8 @@ def render():
     rows = ['    {"%s", "%s"},' % ("".join(scopes), "".join(effective(*scopes, port) for port in LETTERS))
             for scopes in itertools.product(LETTERS, repeat=3)]
     return "\n".join([
-        "// Made by policy_matrix.py. Policies of mesh, namespace and workload, then the mode in force for each",
-        "// entry of the port: - none, U UNSET, D DISABLE, P PERMISSIVE, S STRICT.",
+        "// Made by policy_matrix.py. Policies of mesh, namespace and workload, then the mode in force for",
+        "// each entry of the port: - none, U UNSET, D DISABLE, P PERMISSIVE, S STRICT.",
         "#pragma once", "", "// clang-format off",
         "constexpr struct {", "  const char* scopes;", "  const char* modes;", "} kPolicyMatrix[] = {",
         *rows, "};", ""])
