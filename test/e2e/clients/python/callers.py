@@ -69,10 +69,11 @@ class Callers:
             pass
         print(json.dumps({"event": "held"}), flush=True)
         self.ending.wait()
-        for call in self.calls:
-            call.cancel()
         for thread in threads:
-            thread.join()
+            while thread.is_alive():  # one may just have begun another call
+                for call in self.calls:
+                    call.cancel()
+                thread.join(0.05)
         print(json.dumps({"event": "end", "connects": self.connects, "updates": self.updates,
                           "refused": self.refused[:20]}), flush=True)
 
