@@ -2,8 +2,12 @@
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
 
+#include "attest/pidfd.h"
 #include "test/support/temporary_directory.h"
 
 namespace nodepilot {
@@ -65,6 +69,29 @@ TEST_CASE("what is nested deeper than engines do is passed over, and the rest is
   CHECK(find_cgroup(tree.root, tree.id_of(path)).error().code == Code::kNotFound);
   CHECK(find_cgroup(tree.root, tree.id_of(path.parent_path())));
   CHECK(*find_cgroup(tree.root, tree.id_of(tree.home / "b")) == "/b");
+}
+
+TEST_CASE("in the kernel's own hierarchy a cgroup's id and a process in it lead to the same") {
+  Fd hierarchy;
+  for (const char* path : {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}) {
+    struct statfs system {};
+    if (::statfs(path, &system) != 0 || system.f_type != CGROUP2_SUPER_MAGIC) continue;
+    hierarchy = Fd(::open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  }
+  auto pidfd = open_pidfd(::getpid());
+  REQUIRE(pidfd);
+  auto info = info_of(pidfd->get());
+  if (!hierarchy || !info || info->cgroup_id == 0) {
+    MESSAGE("skipped: no cgroup v2 is mounted here, or the kernel tells no cgroup's id");
+    return;
+  }
+
+  auto by_id = find_cgroup(hierarchy, {.id = info->cgroup_id});
+  auto by_process = find_cgroup(hierarchy, {.process = ::getpid()});
+
+  REQUIRE_MESSAGE(by_id, by_id.error().message);
+  REQUIRE_MESSAGE(by_process, by_process.error().message);
+  CHECK(*by_id == *by_process);
 }
 
 }  // namespace
