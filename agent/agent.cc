@@ -103,14 +103,14 @@ struct Meshing {
 class Daemon {
  public:
   Daemon(const Config& config, const AgentOptions& options, Loop& loop, LoopClock& clock,
-         OpenedCa ca, Procfs procfs)
+         OpenedCa ca, ConfiguredAttestors attestors, Procfs procfs)
       : config_(config),
         options_(options),
         procfs_(std::move(procfs)),
         loop_(loop),
         clock_(clock),
         ca_(std::move(ca)),
-        attestors_(config, [&clock] { return clock.now(); }),
+        attestors_(std::move(attestors)),
         store_(clock_, EntrySet(config.entries)),
         attest_workers_(loop_, 2),
         issue_workers_(loop_, 2),
@@ -341,8 +341,10 @@ expected<void> run_agent(const Config& config, const AgentOptions& options) {
   Loop loop;
   LoopClock clock(loop);
   Procfs procfs = TRY(open_procfs());
+  auto attestors = TRY(ConfiguredAttestors::open(config, [&clock] { return clock.now(); }));
   auto ca = TRY(open_ca(config, [&clock] { return clock.now(); }));
-  Daemon daemon(config, options, loop, clock, std::move(ca), std::move(procfs));
+  Daemon daemon(config, options, loop, clock, std::move(ca), std::move(attestors),
+                std::move(procfs));
   return daemon.serve(std::move(sockets));
 }
 

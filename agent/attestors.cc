@@ -1,6 +1,9 @@
 #include "agent/attestors.h"
 
 #include "agent/config_attestors.h"
+#include "attest/cgroup_root.h"
+#include "attest/docker/docker_attestor.h"
+#include "attest/systemd/systemd_attestor.h"
 #include "attest/unix_attestor.h"
 
 namespace nodepilot {
@@ -18,11 +21,25 @@ UnixAttestor::Options unix_options(const std::vector<Entry>& rules) {
 
 }  // namespace
 
-ConfiguredAttestors::ConfiguredAttestors(const Config& config, const std::function<Time()>& now) {
-  if (config.attestors.kubernetes) {
-    kubernetes_ = std::make_unique<const Kubernetes>(*config.attestors.kubernetes, now);
+expected<ConfiguredAttestors> ConfiguredAttestors::open(const Config& config,
+                                                        const std::function<Time()>& now) {
+  const AttestorsConfig& wanted = config.attestors;
+  CgroupRoot root;
+  if (!wanted.host_cgroup.empty()) root = TRY(CgroupRoot::find(wanted.host_cgroup));
+  ConfiguredAttestors made;
+  if (wanted.kubernetes) {
+    made.kubernetes_ = std::make_unique<const Kubernetes>(*wanted.kubernetes, root, now);
   }
-  attestors_.push_back(std::make_unique<UnixAttestor>(unix_options(config.entries)));
+  auto& others = made.attestors_;
+  others.push_back(std::make_unique<UnixAttestor>(unix_options(config.entries)));
+  // These ask another process about each caller, so they run only if a rule wants to know.
+  if (wanted.docker && any_asks_for(config.entries, "docker")) {
+    others.push_back(std::make_unique<DockerAttestor>(*wanted.docker, root));
+  }
+  if (wanted.systemd && any_asks_for(config.entries, "systemd")) {
+    others.push_back(std::make_unique<SystemdAttestor>());
+  }
+  return made;
 }
 
 Attestors ConfiguredAttestors::all() const {

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <array>
 
+#include "agent/config_docker.h"
 #include "agent/config_kubernetes.h"
+#include "agent/config_text.h"
 
 namespace nodepilot {
 namespace {
@@ -18,7 +20,8 @@ constexpr std::array kOptional = {Attested{"k8s", "kubernetes"}, Attested{"docke
                                   Attested{"systemd", "systemd"}};
 
 bool runs(const AttestorsConfig& attestors, std::string_view type) {
-  return type == "k8s" && attestors.kubernetes;
+  return (type == "k8s" && attestors.kubernetes) || (type == "docker" && attestors.docker) ||
+         (type == "systemd" && attestors.systemd);
 }
 
 // "pod-label:app:web" and "pod-label:app" are of the kind "pod-label".
@@ -49,6 +52,16 @@ bool any_asks_for(const std::vector<Entry>& rules, std::string_view type, std::s
 AttestorsConfig decode_attestors(YamlMapping section) {
   AttestorsConfig attestors;
   if (auto value = section.find("kubernetes")) attestors.kubernetes = decode_kubernetes(*value);
+  if (auto value = section.find("docker")) attestors.docker = decode_docker(*value);
+  if (auto value = section.find("systemd")) {
+    YamlMapping no_settings(*value);
+    attestors.systemd = true;
+  }
+  auto host_cgroup = section.find("host_cgroup");
+  if (host_cgroup) host_cgroup->read(attestors.host_cgroup, parse_path);
+  if (host_cgroup && !attestors.kubernetes && !attestors.docker) {
+    host_cgroup->refuse("is of use to attestors.kubernetes and attestors.docker, and neither runs");
+  }
   return attestors;
 }
 

@@ -2,6 +2,7 @@
 // Thread: any.
 #pragma once
 
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -10,12 +11,17 @@
 #include "agent/base/entry.h"
 #include "agent/kubernetes_options.h"
 #include "agent/yaml_decoder.h"
+#include "attest/docker/docker_attestor.h"
 
 namespace nodepilot {
 
 // Those that run besides `unix`, which always does.
 struct AttestorsConfig {
   std::optional<KubernetesOptions> kubernetes{};
+  std::optional<DockerAttestor::Options> docker{};
+  bool systemd = false;
+  // Where the host's cgroup2 is mounted; empty: our own cgroup namespace is the host's.
+  std::filesystem::path host_cgroup{};
 };
 
 // Notes what is wrong.

@@ -6,13 +6,13 @@
 
 namespace nodepilot {
 
-Kubernetes::Kubernetes(KubernetesOptions options, const std::function<Time()>& now)
+Kubernetes::Kubernetes(KubernetesOptions options, CgroupRoot root, const std::function<Time()>& now)
     : options_(std::move(options)),
       client_(options_, now),
       lists_(client_, options_.node_name, now,
              [this](std::function<void()> job) { boost::asio::post(thread_, std::move(job)); }),
       finder_(lists_, options_.finder, now),
-      attestor_(finder_) {
+      attestor_(finder_, std::move(root)) {
   if (options_.skip_verify) {
     log::warn(
         "THE KUBELET IS NOT PROVEN (attestors.kubernetes.skip_verify): whoever answers in "

@@ -16,7 +16,7 @@ namespace nodepilot {
 class Kubernetes {
  public:
   // Warns if the kubelet is not to be proven. `now` is called from any thread.
-  Kubernetes(KubernetesOptions options, const std::function<Time()>& now);
+  Kubernetes(KubernetesOptions options, CgroupRoot root, const std::function<Time()>& now);
   Kubernetes(const Kubernetes&) = delete;
   Kubernetes& operator=(const Kubernetes&) = delete;
   // Breaks off the request that is under way.

@@ -53,15 +53,19 @@ expected<Line> parse_line(std::string_view text) {
 // What the lines that were read so far agree on.
 class Agreement {
  public:
+  explicit Agreement(const CgroupRoot& root) : root_(root) {}
+
   expected<void> add(std::string_view text) {
     auto line = TRY(parse_line(text));
     if (!hierarchies_.insert(line.hierarchy).second ||
         !controllers_.insert(line.controllers).second) {
       return doubt(text, "there is another line for that hierarchy");
     }
-    auto found = container_in_path(line.path);
+    auto path = line.hierarchy == 0 ? root_.resolve(line.path) : std::string(line.path);
+    if (!path) return doubt(text, path.error().message);
+    auto found = container_in_path(*path);
     if (!found) return doubt(text, found.error().message);
-    if (is_below_user_manager(line.path)) users_line_ = text;
+    if (is_below_user_manager(*path)) users_line_ = text;
     if (!*found) return {};
     if (location_ && *location_ != **found) {
       return doubt(text, fmt::format("another line names container {}", location_->container_id));
@@ -81,6 +85,7 @@ class Agreement {
   }
 
  private:
+  const CgroupRoot& root_;
   std::set<unsigned> hierarchies_;
   std::set<std::string_view> controllers_;
   std::optional<ContainerLocation> location_;
@@ -89,14 +94,15 @@ class Agreement {
 
 }  // namespace
 
-expected<std::optional<ContainerLocation>> locate_container(std::string_view cgroup) {
+expected<std::optional<ContainerLocation>> locate_container(std::string_view cgroup,
+                                                            const CgroupRoot& root) {
   if (!cgroup.empty() && !cgroup.ends_with('\n')) {
     return fail(Code::kFailedPrecondition, "cgroup: the last line is cut off");
   }
   if (std::count(cgroup.begin(), cgroup.end(), '\n') > static_cast<std::ptrdiff_t>(kMaxLines)) {
     return fail(Code::kFailedPrecondition, fmt::format("cgroup: more than {} lines", kMaxLines));
   }
-  Agreement agreement;
+  Agreement agreement(root);
   while (!cgroup.empty()) {
     std::string_view line = cgroup.substr(0, cgroup.find('\n'));
     cgroup.remove_prefix(line.size() + 1);

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "agent/base/result.h"
+#include "attest/cgroup_root.h"
 
 namespace nodepilot {
 
@@ -40,6 +41,11 @@ struct ContainerLocation {
 // Lines of several hierarchies (v1) must not name different containers. A line that names none says
 // nothing: engines leave some hierarchies alone. Only one below a user's systemd instance speaks
 // against a container that root made.
-expected<std::optional<ContainerLocation>> locate_container(std::string_view cgroup);
+//
+// `root` says what the unified hierarchy's paths are relative to. Those of v1 are taken as they
+// are, and refused if they lead out of our cgroup namespace: on v1, container runtimes leave
+// everybody in the host's.
+expected<std::optional<ContainerLocation>> locate_container(std::string_view cgroup,
+                                                            const CgroupRoot& root = {});
 
 }  // namespace nodepilot

@@ -238,7 +238,7 @@ expected<std::vector<Name>> names_of(std::string_view path) {
     Name name = path.substr(0, path.find('/'));
     path.remove_prefix(name.size());
     if (name == "..") {
-      return doubt("it lies outside our own cgroup namespace (run the agent in the host's)");
+      return doubt("it lies outside our own cgroup namespace");
     }
     if (name.empty() || name == ".") return doubt("it holds an empty name");
     names.push_back(name);

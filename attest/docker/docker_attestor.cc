@@ -30,7 +30,7 @@ std::string with_uid(std::string path, uid_t uid) {
 std::optional<EngineSocket> engine_of(const ContainerLocation& container,
                                       const DockerAttestor::Options& options) {
   if (auto user = container.rootless_uid) {
-    if (options.podman_socket_template.empty()) return std::nullopt;
+    if (options.podman_users.count(*user) == 0) return std::nullopt;
     return EngineSocket(with_uid(options.podman_socket_template, *user), *user);
   }
   switch (container.runtime) {
@@ -49,7 +49,7 @@ std::optional<EngineSocket> engine_of(const ContainerLocation& container,
 }  // namespace
 
 expected<Selectors> DockerAttestor::attest(const Peer& peer) const {
-  auto container = TRY(locate_container(peer.facts().cgroup));
+  auto container = TRY(locate_container(peer.facts().cgroup, root_));
   if (!container) return Selectors();
   return selectors_of(*container);
 }

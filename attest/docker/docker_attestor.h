@@ -3,10 +3,12 @@
 #pragma once
 
 #include <filesystem>
+#include <set>
 #include <string>
 
 #include "agent/base/time.h"
 #include "attest/attestor.h"
+#include "attest/cgroup_root.h"
 #include "attest/container.h"
 
 namespace nodepilot {
@@ -16,13 +18,15 @@ class DockerAttestor : public Attestor {
   struct Options {
     std::filesystem::path socket = "/run/docker.sock";
     std::filesystem::path podman_socket = "/run/podman/podman.sock";
-    // "/run/user/{uid}/podman/podman.sock"; empty: containers of users count for nothing. Whoever
-    // may run such containers can give them every label, and answers for them himself.
+    // "/run/user/{uid}/podman/podman.sock", for the containers of these users alone; those of
+    // others count for nothing. Who is listed can give his containers every label there is.
     std::string podman_socket_template{};
+    std::set<uid_t> podman_users{};
     // Of one answer, all tries and pauses together.
     Duration timeout = std::chrono::seconds(2);
   };
-  explicit DockerAttestor(Options options) : options_(std::move(options)) {}
+  explicit DockerAttestor(Options options, CgroupRoot root = {})
+      : options_(std::move(options)), root_(std::move(root)) {}
 
   const char* name() const override { return "docker"; }
 
@@ -36,6 +40,7 @@ class DockerAttestor : public Attestor {
 
  private:
   const Options options_;
+  const CgroupRoot root_;
 };
 
 }  // namespace nodepilot

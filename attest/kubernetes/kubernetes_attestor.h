@@ -4,6 +4,7 @@
 #pragma once
 
 #include "attest/attestor.h"
+#include "attest/cgroup_root.h"
 #include "attest/kubernetes/pod_finder.h"
 
 namespace nodepilot {
@@ -11,7 +12,8 @@ namespace nodepilot {
 class KubernetesAttestor : public Attestor {
  public:
   // `finder` outlives it.
-  explicit KubernetesAttestor(PodFinder& finder) : finder_(finder) {}
+  KubernetesAttestor(PodFinder& finder, CgroupRoot root)
+      : root_(std::move(root)), finder_(finder) {}
 
   const char* name() const override { return "k8s"; }
   // It looks into lists that others have fetched; who is not in one is told to ask again.
@@ -22,6 +24,7 @@ class KubernetesAttestor : public Attestor {
   expected<Selectors> attest(const Peer& peer) const override;
 
  private:
+  const CgroupRoot root_;
   PodFinder& finder_;  // synchronizes itself
 };
 

@@ -197,9 +197,41 @@ TEST_CASE("a path outside of our cgroup namespace is refused, and the error says
   check_refused(unified("/.."));
   check_refused(unified("/../../kubepods-pod" + kUid_ + ".slice/cri-containerd-" + kId + ".scope"));
 
-  CHECK(
-      locate_container(unified("/..")).error().message ==
-      "cgroup \"0::/..\": it lies outside our own cgroup namespace (run the agent in the host's)");
+  CHECK(locate_container(unified("/..")).error().message ==
+        "cgroup \"0::/..\": it lies outside our own cgroup namespace: set attestors.host_cgroup to "
+        "where the host's /sys/fs/cgroup is mounted, or run the agent in the host's cgroup "
+        "namespace");
+}
+
+TEST_CASE("an agent in a cgroup namespace of its own sees containers through its root") {
+  const std::string slices = "/kubepods.slice/kubepods-pod" + kUid_ + ".slice";
+  const std::string scope = "/cri-containerd-" + kId + ".scope";
+  auto root = *CgroupRoot::at("/kubepods.slice/kubepods-burstable.slice/ours/cri-containerd-" +
+                              kOther + ".scope");
+
+  auto found = locate_container(unified("/../../../kubepods-pod" + kUid_ + ".slice" + scope), root);
+
+  REQUIRE_MESSAGE(found, found.error().message);
+  REQUIRE(*found);
+  CHECK(**found == **locate_container(unified(slices + scope)));
+}
+
+TEST_CASE("what stands below our own cgroup is not taken for the host's") {
+  auto root = *CgroupRoot::at("/system.slice/agent.service");
+  CHECK(locate_container(unified(kPod)));
+
+  CHECK_FALSE(locate_container(unified(kPod), root));
+  CHECK_FALSE(locate_container(unified("/../../../docker/" + kId), root));
+  CHECK_FALSE(locate_container(unified("/../../a/../docker/" + kId), root));
+}
+
+TEST_CASE("our root in the unified hierarchy says nothing of those of v1") {
+  auto root = *CgroupRoot::at("/a/b");
+
+  CHECK_FALSE(locate_container("1:pids:/../../docker/" + kId + "\n", root));
+  auto found = locate_container("1:pids:/docker/" + kId + "\n0::/\n", root);
+  REQUIRE(found);
+  CHECK((*found)->container_id == kId);
 }
 
 TEST_CASE("text that the kernel does not write is refused") {

@@ -18,6 +18,7 @@ struct Rig {
   DockerAttestor attestor{{.socket = home / "docker",
                            .podman_socket = home / "podman",
                            .podman_socket_template = (home / "user-{uid}").string(),
+                           .podman_users = {1000, 1001},
                            .timeout = 50ms}};
 
   std::string asked(const ContainerLocation& container) const {
@@ -45,7 +46,12 @@ TEST_CASE("a user's container is asked about at that user's engine alone") {
   CHECK(rig.asked({"", kId, ContainerRuntime::kPodman, 1001}) == "user-1001");
 }
 
-TEST_CASE("without a template users' containers have no selectors") {
+TEST_CASE("containers of users who are not listed have no selectors, and no engine is asked") {
+  Rig rig;
+  for (uid_t uid : {0U, 100U, 1002U, 10000U}) {
+    CAPTURE(uid);
+    CHECK(rig.attestor.selectors_of({"", kId, ContainerRuntime::kPodman, uid}) == Selectors());
+  }
   CHECK(DockerAttestor({}).selectors_of({"", kId, ContainerRuntime::kPodman, 1000}) == Selectors());
 }
 

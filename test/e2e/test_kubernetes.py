@@ -10,16 +10,11 @@ import pytest
 
 from kit import kubelet as kubelets
 from kit.agent import identity
+from kit.cgroups import writable_hierarchies
 from kit.process import IS_ROOT, wait_until
 from kit.setting import parts
 
 WEB = ["k8s:ns:shop", "k8s:sa:web"]
-
-
-def writable_hierarchies():
-    """Where we may make cgroups: the pids, freezer or systemd hierarchy of v1, or the unified one."""
-    roots = [pathlib.Path("/sys/fs/cgroup") / name for name in ("pids", "freezer", "unified", "systemd", "")]
-    return [root for root in roots if (root / "cgroup.procs").exists() and os.access(root / "cgroup.procs", os.W_OK)]
 
 
 class Container:

@@ -1,0 +1,265 @@
+"""Callers in real Docker containers; what users forge to pass for them; an agent that is in a container itself."""
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import tempfile
+import uuid
+
+import pytest
+
+from kit import docker_engine, kubelet as kubelets
+from kit.agent import identity, spiffe_id
+from kit.cgroups import remove, unified_hierarchy, writable_hierarchies
+from kit.process import IS_ROOT, wait_until
+from kit.setting import ROOT, parts
+
+USER = 1234
+WEB = spiffe_id("web")
+TEMPLATE = identity("ns/{k8s:ns}/sa/{k8s:sa}", "k8s:ns:*", "k8s:sa:*")
+
+
+def skip(part, why):
+    parts[part] = f"skipped ({why})"
+    pytest.skip(why)
+
+
+@pytest.fixture(scope="session")
+def engine():
+    """With the image `client`: go-spiffe's, and nothing else."""
+    why = docker_engine.why_impossible() or (None if shutil.which("go") else "no Go to build the client with")
+    if why:
+        skip("docker", why)
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="np-docker-"))
+    client = folder / "client"
+    subprocess.run(["go", "build", "-o", client, "."], cwd=ROOT / "test/e2e/clients/go", check=True, timeout=300,
+                   env={**os.environ, "CGO_ENABLED": "0"})
+    try:
+        made = docker_engine.DockerEngine(folder)
+    except (RuntimeError, TimeoutError) as reason:
+        skip("docker", f"Docker's engine does not start here: {str(reason)[-300:]}")
+    parts["docker"] = "real (dockerd)"
+    made.load("client", client)
+    yield made
+    made.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def start(engine):
+    """start(agent, *options): a container whose client watches the agent's socket; its id."""
+    made = []
+
+    def start(agent, *options):
+        mount = ("-v", f"{agent.public.parent}:/sockets")
+        made.append(engine.run("client", "/client", "unix:///sockets/api.sock", "watch", options=(*mount, *options)))
+        return made[-1]
+
+    yield start
+    if made:
+        engine.docker("rm", "-f", *made)
+
+
+def wait_for(engine, container, pattern):
+    """What the client in there printed, once it holds that."""
+    def printed():
+        done = engine.docker("logs", container)
+        text = (done.stdout + done.stderr).decode()
+        return re.search(pattern, text) and text
+    return wait_until(f"{pattern} from container {container[:12]}", printed, 20, 0.1)
+
+
+@pytest.fixture
+def docker_agent(make_agent, engine):
+    return make_agent([identity("web", "docker:label:app:web")],
+                      attestors={"docker": {"socket": str(engine.socket)}}).start()
+
+
+def has_identity(done):
+    return done.returncode == 0 and "spiffe://" in done.stdout
+
+
+def test_a_container_with_the_label_gets_the_identity_and_another_is_refused(docker_agent, engine, start):
+    web = start(docker_agent, "--label", "app=web")
+    other = start(docker_agent, "--label", "app=other")
+
+    assert WEB in wait_for(engine, web, "update")
+    refused = wait_for(engine, other, r"PermissionDenied.*\(ref [0-9a-f]{6}\)")
+
+    assert "update" not in refused
+    ref = re.search(r"\(ref ([0-9a-f]{6})\)", refused)[1]
+    told = docker_agent.command("explain", ref).stdout
+    assert "wants docker:label:app:web" in told and "docker:label:app:other" in told
+
+
+def test_a_pod_of_dockers_making_gets_the_identity_that_the_kubelet_tells(make_agent, engine, start, folder):
+    (folder / "kubelet").mkdir()
+    kubelet = kubelets.Kubelet(folder / "kubelet")
+    try:
+        agent = make_agent([TEMPLATE], attestors={"kubernetes": kubelet.config()}).start()
+        uid = str(uuid.uuid4())
+        container = start(agent, "--cgroup-parent", f"/kubepods/burstable/pod{uid}")
+        kubelet.pods = [kubelets.pod(uid, container)]
+
+        printed = wait_for(engine, container, "update")
+    finally:
+        kubelet.stop()
+
+    assert spiffe_id("ns/shop/sa/web") in printed
+
+
+@pytest.fixture
+def delegated():
+    """A cgroup that belongs to USER."""
+    roots = writable_hierarchies() if IS_ROOT else []
+    if not roots:
+        skip("delegated cgroups", "no cgroup hierarchy that we may write to")
+    top = roots[0] / f"np-forge-{uuid.uuid4().hex[:8]}"
+    top.mkdir()
+    for path in (top, top / "cgroup.procs", top / "tasks"):
+        if path.exists():
+            os.chown(path, USER, USER)
+    yield top
+    for folder, _, _ in os.walk(top, topdown=False):
+        wait_until("the cgroup to be empty", lambda: not (pathlib.Path(folder) / "cgroup.procs").read_text(), 5)
+        os.rmdir(folder)
+
+
+def run_forging(agent, script, *args):
+    """The program that fetches, which `script` starts by exec "$@" after its own two arguments."""
+    return subprocess.run(["sh", "-ec", script, "sh", *map(str, args), agent.binary, "fetch", "x509", "--timeout", "3s"],
+                          capture_output=True, text=True, timeout=40, cwd="/", stdin=subprocess.DEVNULL,
+                          env={**os.environ, "SPIFFE_ENDPOINT_SOCKET": agent.address})
+
+
+BECOME_USER = f'setpriv --reuid {USER} --regid {USER} --clear-groups'
+
+
+def test_a_user_who_makes_a_victims_cgroup_below_his_own_gets_nothing(docker_agent, engine, start, delegated):
+    victim = start(docker_agent, "--label", "app=web")
+    assert WEB in wait_for(engine, victim, "update")
+
+    forged = run_forging(
+        docker_agent,
+        'echo $$ > "$1/cgroup.procs"; export TOP="$1" VICTIM="$2"; shift 2; exec ' + BECOME_USER + ''' sh -ec '
+            mkdir -p "$TOP/docker/$VICTIM"
+            echo $$ > "$TOP/docker/$VICTIM/cgroup.procs"
+            grep "/docker/$VICTIM\\$" /proc/self/cgroup
+            exec "$@"' sh "$@"''', delegated, victim)
+
+    assert f"/docker/{victim}" in forged.stdout, forged.stderr  # it was forged
+    assert not has_identity(forged)
+    assert "looks like a container's" in docker_agent.log.read_text()
+
+
+def test_a_mount_over_the_cgroup_file_convinces_nobody(docker_agent, engine, start, folder):
+    victim = start(docker_agent, "--label", "app=web")
+    assert WEB in wait_for(engine, victim, "update")
+    text = pathlib.Path(f"/proc/{engine.pid(victim)}/cgroup").read_text()
+    assert victim in text
+    (folder / "cgroup").write_text(text)
+
+    forged = run_forging(
+        docker_agent,
+        'export FAKE="$1" VICTIM="$2"; shift 2; exec unshare -m sh -ec \'mount --bind "$FAKE" /proc/$$/cgroup; '
+        'grep "$VICTIM" /proc/$$/cgroup; exec ' + BECOME_USER + ' "$@"\' sh "$@"', folder / "cgroup", victim)
+
+    assert f"/docker/{victim}" in forged.stdout, forged.stderr
+    assert not has_identity(forged)
+    assert "PERMISSION_DENIED" in forged.stderr
+
+
+class Pods:
+    """An agent in a pod's cgroup, with a cgroup namespace of its own, and a workload in another pod's."""
+
+    def __init__(self, root):
+        self.top = root / "kubepods"
+        self.web = str(uuid.uuid4()), uuid.uuid4().hex * 2
+        own = str(uuid.uuid4()), uuid.uuid4().hex * 2
+        self.web_folder, self.own_folder = (self.top / "burstable" / f"pod{uid}" / id for uid, id in (self.web, own))
+        for folder in (self.web_folder, self.own_folder):
+            folder.mkdir(parents=True)
+
+    def contain(self, agent, folder, prepare=""):
+        """Makes `agent` one that starts in its own pod."""
+        wrapper = folder / "contained"
+        wrapper.write_text(f'#!/bin/sh -e\necho $$ > {self.own_folder}/cgroup.procs\n'
+                           f'exec unshare -C -m sh -ec \'{prepare}\nexec "$@"\' sh {agent.binary} "$@"\n')
+        wrapper.chmod(0o755)
+        agent.binary, self.binary = wrapper, agent.binary
+        return agent
+
+    def fetch(self, agent):
+        script = 'echo $$ > "$1/cgroup.procs" && shift && exec "$@"'
+        return subprocess.run(["sh", "-c", script, "sh", self.web_folder, self.binary, "fetch", "x509"],
+                              capture_output=True, text=True, timeout=40, cwd="/", stdin=subprocess.DEVNULL,
+                              env={**os.environ, "SPIFFE_ENDPOINT_SOCKET": agent.address})
+
+    def remove(self):
+        for folder in (self.web_folder, self.own_folder):
+            wait_until("the cgroup to be empty", lambda: not (folder / "cgroup.procs").read_text(), 5)
+            remove(folder, folder.parent)
+
+
+@pytest.fixture
+def unified():
+    root = unified_hierarchy() if IS_ROOT else None
+    tried = root and subprocess.run(["unshare", "-C", "-m", "true"], capture_output=True)
+    if not root or tried.returncode != 0:
+        skip("cgroup namespaces", "no cgroup v2 in which we may make cgroups and namespaces")
+    parts["cgroup namespaces"] = f"real ({root})"
+    return root
+
+
+@pytest.fixture
+def pods(unified):
+    return Pods(unified)
+
+
+@pytest.fixture
+def pod_agent(pods, make_agent, folder):
+    """pod_agent(prepare, **more in `attestors`): in its own pod; not started."""
+    (folder / "kubelet").mkdir()
+    kubelet = kubelets.Kubelet(folder / "kubelet")
+    kubelet.pods = [kubelets.pod(*pods.web)]
+    made = []
+
+    def make(prepare="", **attestors):
+        made.append(make_agent([TEMPLATE], home=f"home{len(made)}",
+                               attestors={"kubernetes": kubelet.config(), **attestors}))
+        return pods.contain(made[-1], folder, prepare)
+
+    yield make
+    for agent in made:
+        agent.stop()
+    kubelet.stop()
+    pods.remove()
+
+
+def test_an_agent_in_a_pod_knows_the_other_pods_by_the_hosts_cgroups(pods, pod_agent, unified):
+    agent = pod_agent(host_cgroup=str(unified)).start()
+    cgroup = pathlib.Path(f"/proc/{agent.process.pid}/cgroup").read_text()
+    assert f"0::/kubepods/burstable/{pods.own_folder.parent.name}/" in cgroup
+
+    done = pods.fetch(agent)
+
+    assert has_identity(done), done.stderr
+    assert spiffe_id("ns/shop/sa/web") in done.stdout
+
+
+def test_without_the_hosts_cgroups_such_an_agent_says_what_to_set(pods, pod_agent):
+    agent = pod_agent().start()
+
+    assert not has_identity(pods.fetch(agent))
+    assert "set attestors.host_cgroup" in agent.log.read_text()
+
+
+def test_an_agent_that_is_shown_its_own_cgroups_for_the_hosts_does_not_start(pod_agent, folder):
+    (folder / "own").mkdir()
+    agent = pod_agent(f"mount -t cgroup2 none {folder}/own", host_cgroup=str(folder / "own"))
+
+    process = agent.launch()
+
+    assert process.popen.wait(10) != 0
+    assert "it shows no more than our own cgroup namespace" in process.output()
