@@ -28,12 +28,12 @@ TEST_CASE("a path that the kernel shows is told as the host's") {
       {"/a/b", "/..c", "/a/b/..c"},
       {"/a/b", "/../..c/...", "/a/..c/..."},
   };
-  for (const auto& [root, shown, on_host] : cases) {
-    CAPTURE(root);
-    CAPTURE(shown);
-    auto resolved = CgroupRoot::at(root)->resolve(shown);
+  for (const Case& one : cases) {
+    CAPTURE(one.root);
+    CAPTURE(one.shown);
+    auto resolved = CgroupRoot::at(one.root)->resolve(one.shown);
     REQUIRE_MESSAGE(resolved, resolved.error().message);
-    CHECK(*resolved == on_host);
+    CHECK(*resolved == one.on_host);
   }
 }
 
