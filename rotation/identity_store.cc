@@ -314,10 +314,10 @@ UpdatePtr IdentityStore::make_update(const std::vector<EntryPtr>& entries) const
   update->federated = federated_with(entries);
   update->settled = bundle_ != nullptr;
   bool is_retried = false;  // one that has failed before is being issued
-  static const Slot kNothingHeld;
+  static const Slot nothing_held;
   for (const EntryPtr& entry : entries) {
     auto held = slots_.find(entry->id);
-    const Slot& slot = held == slots_.end() ? kNothingHeld : held->second;
+    const Slot& slot = held == slots_.end() ? nothing_held : held->second;
     if (slot.svid && is_valid(*slot.svid, now)) {
       update->svids.push_back({entry, slot.svid});
     } else if (slot.failure) {

@@ -16,10 +16,10 @@ tl::unexpected<Error> cannot_fill(const SelectorKey& place, const std::string& w
 }
 
 bool is_one_segment(std::string_view value) {
-  static const TrustDomain kAny = *TrustDomain::parse("any");
+  static const TrustDomain any_domain = *TrustDomain::parse("any");
   // A slash would make two of it; anything else that is wrong shows in the ID.
   return value.find('/') == std::string_view::npos &&
-         SpiffeId::make(kAny, "/" + std::string(value)).has_value();
+         SpiffeId::make(any_domain, "/" + std::string(value)).has_value();
 }
 
 std::vector<std::string_view> split_path(std::string_view path) {
