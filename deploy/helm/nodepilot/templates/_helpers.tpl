@@ -66,7 +66,13 @@ ca:
 {{- end }}
 {{- end }}
 attestors:
-  kubernetes: {}
+  kubernetes:
+    token_file: /var/run/secrets/nodepilot/kubelet-token
+    {{- if .Values.kubelet.verify }}
+    ca_file: /var/run/secrets/nodepilot/kubelet-ca.pem
+    {{- else }}
+    skip_verify: true
+    {{- end }}
 identities:
   {{- toYaml .Values.identities | nindent 2 }}
 telemetry:
