@@ -67,6 +67,8 @@ ca:
 {{- end }}
 attestors:
   kubernetes:
+    kubelet_host_env: NODE_IP
+    node_name_env: MY_NODE_NAME
     token_file: /var/run/secrets/nodepilot/kubelet-token
     {{- if .Values.kubelet.verify }}
     ca_file: /var/run/secrets/nodepilot/kubelet-ca.pem
@@ -75,8 +77,6 @@ attestors:
     {{- end }}
 identities:
   {{- toYaml .Values.identities | nindent 2 }}
-telemetry:
-  listen: 0.0.0.0:{{ .Values.telemetry.port }}
 {{- with .Values.config }}
 {{ toYaml . }}
 {{- end }}
