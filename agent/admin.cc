@@ -30,6 +30,18 @@ void fill_federation(const FederationStatus& status, pb::FederationStatus& out) 
   if (status.last_error) out.set_last_error(status.last_error->message);
 }
 
+pb::GetStatusResponse::Standing to_proto(Listener::Standing standing) {
+  switch (standing) {
+    case Listener::Standing::kWaiting:
+      return pb::GetStatusResponse::WAITING;
+    case Listener::Standing::kFollowed:
+      return pb::GetStatusResponse::FOLLOWED;
+    case Listener::Standing::kServing:
+      break;
+  }
+  return pb::GetStatusResponse::SERVING;
+}
+
 pb::GetStatusResponse status(const AdminContext& context) {
   pb::GetStatusResponse out;
   out.set_version(NODEPILOT_VERSION);
@@ -37,7 +49,8 @@ pb::GetStatusResponse status(const AdminContext& context) {
   out.set_started_at(to_unix(context.started_at));
   out.set_now(to_unix(context.clock.now()));
   out.set_connections(static_cast<std::uint32_t>(context.connections()));
-  out.set_is_followed(context.is_followed());
+  out.set_standing(to_proto(context.standing()));
+  out.set_mesh_failure(context.mesh_failure());
   out.mutable_ca()->set_name(context.ca_name);
   if (auto at = context.rotator.ca_last_success())
     out.mutable_ca()->set_last_success_at(to_unix(*at));

@@ -9,6 +9,7 @@
 #include "sds/caller.h"
 #include "sds/refusals.h"
 #include "sds/rpc/call.h"
+#include "sds/rpc/listener.h"
 
 namespace nodepilot {
 
@@ -28,7 +29,10 @@ struct AdminContext {
   std::function<std::optional<Error>()> state_failure = {};  // why it is not
   std::function<std::vector<FederationStatus>()> federations;
   std::function<std::vector<OutputStatus>()> outputs;
-  std::function<bool()> is_followed = [] { return false; };  // another took the sockets over
+  // Of the public socket.
+  std::function<Listener::Standing()> standing = [] { return Listener::Standing::kServing; };
+  // Why the mesh's policy is not the newest; empty if it is.
+  std::function<std::string()> mesh_failure = [] { return std::string(); };
 };
 
 // Thread: loop.

@@ -290,7 +290,8 @@ class Daemon {
                                      : std::vector<FederationStatus>();
                 },
             .outputs = [this] { return output_status(); },
-            .is_followed = [this] { return public_->standing() == Listener::Standing::kFollowed; }};
+            .standing = [this] { return public_->standing(); },
+            .mesh_failure = [this] { return mesh_ ? mesh_->keeper.failure() : std::string(); }};
   }
 
   void stop(int signal) {

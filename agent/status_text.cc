@@ -122,7 +122,12 @@ std::string head(const pb::GetStatusResponse& status) {
         [](const auto& a, const auto& b) { return a.not_after() < b.not_after(); });
     text += ", soonest ends in " + time_until(now, soonest->not_after());
   }
-  return text + "\n" + state_line(status.state()) + "\n";
+  text += "\n" + state_line(status.state());
+  if (auto why = why_not_ready(status); !why.empty()) text += "READY   no: " + why + "\n";
+  if (!status.mesh_failure().empty()) {
+    text += "MESH    an older policy: " + printable(status.mesh_failure()) + "\n";
+  }
+  return text + "\n";
 }
 
 std::string poll_state(const pb::FederationStatus& federation) {
@@ -254,6 +259,18 @@ std::string status_table(const pb::GetStatusResponse& status) {
   return head(status) + render_table(rows) + federation_table(status) + output_table(status);
 }
 
+std::string why_not_ready(const pb::GetStatusResponse& status) {
+  if (status.standing() == pb::GetStatusResponse::WAITING) {
+    return "another agent serves the sockets; this one takes them over once it is able to serve";
+  }
+  if (status.standing() == pb::GetStatusResponse::FOLLOWED) {
+    return "another agent took over; this one serves who is connected";
+  }
+  if (!status.roots().empty()) return "";
+  const std::string& why = status.ca().last_error();
+  return "no trust bundle yet: " + (why.empty() ? "the CA has not answered" : printable(why));
+}
+
 std::string status_json(const pb::GetStatusResponse& status) {
   Json roots = Json::array();
   for (const auto& root : status.roots()) {
@@ -273,6 +290,9 @@ std::string status_json(const pb::GetStatusResponse& status) {
                {"agent_version", status.version()},
                {"trust_domain", status.trust_domain()},
                {"healthy", !is_degraded(status)},
+               {"ready", why_not_ready(status).empty()},
+               {"not_ready", text_json(why_not_ready(status))},
+               {"mesh_error", text_json(status.mesh_failure())},
                {"started_at", time_json(status.started_at())},
                {"now", time_json(status.now())},
                {"connections", status.connections()},

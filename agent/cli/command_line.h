@@ -52,6 +52,10 @@ struct ExplainOptions {
   std::string ref;
 };
 
+struct HealthOptions {
+  EndpointAddress admin;
+};
+
 struct RotateOptions {
   EndpointAddress admin;
   bool json = false;
@@ -112,10 +116,10 @@ struct MeshStatusOptions {
 struct VersionOptions {};
 
 using Command =
-    std::variant<RunOptions, ValidateOptions, StatusOptions, DescribeOptions, ExplainOptions,
-                 RotateOptions, FetchX509Options, BundleShowOptions, BundleDiffOptions,
-                 RulesTestOptions, RulesImportOptions, EnvoyBootstrapOptions, MeshExplainOptions,
-                 MeshStatusOptions, VersionOptions>;
+    std::variant<RunOptions, ValidateOptions, StatusOptions, HealthOptions, DescribeOptions,
+                 ExplainOptions, RotateOptions, FetchX509Options, BundleShowOptions,
+                 BundleDiffOptions, RulesTestOptions, RulesImportOptions, EnvoyBootstrapOptions,
+                 MeshExplainOptions, MeshStatusOptions, VersionOptions>;
 
 // If there is nothing to execute (help was asked for, wrong usage) what is to be said has been
 // printed, and the code is what to end with.

@@ -11,6 +11,7 @@ namespace nodepilot {
 ExitCode execute(const RunOptions& options);
 ExitCode execute(const ValidateOptions& options);
 ExitCode execute(const StatusOptions& options);
+ExitCode execute(const HealthOptions& options);
 ExitCode execute(const DescribeOptions& options);
 ExitCode execute(const ExplainOptions& options);
 ExitCode execute(const RotateOptions& options);

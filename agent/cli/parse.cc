@@ -86,6 +86,7 @@ struct Options {
   RunOptions run;
   ValidateOptions validate;
   StatusOptions status;
+  HealthOptions health;
   DescribeOptions describe;
   ExplainOptions explain;
   RotateOptions rotate;
@@ -183,6 +184,16 @@ CLI::App& add_explain(CLI::App& app, ExplainOptions& options) {
   add_admin_socket(explain, options.admin);
   add_choice<bool>(explain, options.json, {{"text", false}, {"json", true}});
   return explain;
+}
+
+CLI::App& add_health(CLI::App& app, HealthOptions& options) {
+  CLI::App& health =
+      add_command(app, "health", "Tell whether new callers are served, for probes",
+                  "  nodepilot health || nodepilot status",
+                  "0 ready, 1 failed, 2 usage, 3 agent unreachable, 5 alive, but not "
+                  "ready, 6 timed out");
+  add_admin_socket(health, options.admin);
+  return health;
 }
 
 CLI::App& add_rotate(CLI::App& app, RotateOptions& options) {
@@ -445,11 +456,13 @@ tl::expected<Command, ExitCode> parse_command_line(int argc, const char* const* 
   root.require_subcommand(0, 1);
   root.add_flag("--version", version_flag, "print the version");
   root.footer(
-      "Exit codes: 0 ok, 1 failed, 2 usage, 3 unreachable, 4 no identity, 6 timed out,\n"
+      "Exit codes: 0 ok, 1 failed, 2 usage, 3 unreachable, 4 no identity, 5 not ready, 6 timed "
+      "out,\n"
       "78 configuration invalid. 'nodepilot COMMAND --help' has examples.");
   CLI::App& run = add_run(root, options.run);
   CLI::App& validate = add_validate(root, options.validate);
   CLI::App& status = add_status(root, options.status);
+  CLI::App& health = add_health(root, options.health);
   CLI::App& describe = add_describe(root, options.describe);
   CLI::App& explain = add_explain(root, options.explain);
   CLI::App& rotate = add_rotate(root, options.rotate);
@@ -493,6 +506,7 @@ tl::expected<Command, ExitCode> parse_command_line(int argc, const char* const* 
   if (run.parsed()) return options.run;
   if (validate.parsed()) return options.validate;
   if (status.parsed()) return options.status;
+  if (health.parsed()) return options.health;
   if (describe.parsed()) return finished(describe, options.describe);
   if (explain.parsed()) return finished(explain, options.explain);
   if (rotate.parsed()) return finished(rotate, options.rotate);

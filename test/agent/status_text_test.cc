@@ -54,6 +54,31 @@ TEST_CASE("the table of a healthy agent") {
         "spiffe://example.org/web  Active  x509  7c1e…90ab  41m         11m         2        -\n");
 }
 
+TEST_CASE("who serves no new callers says so, in the table too") {
+  auto status = healthy();
+  CHECK(why_not_ready(status).empty());
+
+  status.set_standing(pb::GetStatusResponse::WAITING);
+  CHECK(why_not_ready(status).starts_with("another agent serves the sockets"));
+  status.set_standing(pb::GetStatusResponse::FOLLOWED);
+  CHECK(why_not_ready(status).starts_with("another agent took over"));
+  CHECK(status_table(status).find("READY   no: another agent took over") != std::string::npos);
+  status.set_standing(pb::GetStatusResponse::SERVING);
+  status.clear_roots();
+  CHECK(why_not_ready(status) == "no trust bundle yet: the CA has not answered");
+  status.mutable_ca()->set_last_error("sealed\n");
+  CHECK(why_not_ready(status) == "no trust bundle yet: sealed?");
+}
+
+TEST_CASE("a policy of the mesh that could not be taken is told") {
+  auto status = healthy();
+  CHECK(status_table(status).find("MESH") == std::string::npos);
+
+  status.set_mesh_failure("a.yaml:1:1: no");
+
+  CHECK(status_table(status).find("MESH    an older policy: a.yaml:1:1: no") != std::string::npos);
+}
+
 TEST_CASE("identities in need come first, with what is known of their trouble") {
   auto status = healthy();
   status.mutable_ca()->set_last_error("sealed\n");

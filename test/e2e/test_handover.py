@@ -68,6 +68,9 @@ def test_a_successor_waits_for_a_trust_bundle_before_it_takes_the_path(make_agen
     config = (agent.home / "agent.yaml").read_text()
     assert '"local": {}' in config
     lost = folder / "lost.yaml"
+    admin = folder / "lost" / "admin.sock"  # in Kubernetes each has one of its own
+    admin.parent.mkdir(mode=0o750)
+    config = config.replace(str(agent.admin), str(admin))
     lost.write_text(config.replace('"local": {}', '"vault": {"address": "https://127.0.0.1:1", "role": "web", '
                                    '"auth": {"token_file": "/nonexistent/token"}}'))
     process = Process("agent", [agent.binary, "run", "-c", lost, "--take-over"], folder / "lost.log")
@@ -77,9 +80,14 @@ def test_a_successor_waits_for_a_trust_bundle_before_it_takes_the_path(make_agen
         assert process.running(), process.tail()
         assert workload.fetch(agent.address)
         assert "is ready" not in process.output()
+        health = agent.command("health", "--admin-socket", admin)
+        assert health.returncode == 5 and "another agent serves the sockets" in health.stdout, health.stderr
+        assert agent.command("health").stdout == "ready\n"
 
         agent.stop()
         wait_until("the path to be taken", lambda: "is ready" in process.output())
+        health = agent.command("health", "--admin-socket", admin)
+        assert health.returncode == 5 and "no trust bundle yet" in health.stdout, health.stderr
     finally:
         process.stop()
 
