@@ -1,5 +1,6 @@
 """What must hold whichever way nodepilot is installed, and whoever signs."""
 import json
+import os
 import re
 import subprocess
 
@@ -11,17 +12,15 @@ from manifests import (CHART, MODES, OVERLAYS, ROOT, VALUES, agent_of, chart, co
 
 # Every flag that adds or changes an object, and some of what operators ask for.
 EVERYTHING = {
-    "podMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
-    "prometheusRule": {"enabled": True, "labels": {"release": "prometheus"}},
-    "kubelet": {"right": "nodes/proxy", "verify": True},
+    "kubelet": {"right": "nodes/proxy", "verify": False}, "cgroupV2": False,
     "image": {"repository": "images.example.org/nodepilot", "tag": "1.2.3", "pullSecrets": [{"name": "pull"}]},
     "identities": [{"id": "/web", "match": ["unix:uid:1000", "unix:sha256:" + "0" * 64], "hint": "web",
-                    "x509": {"ttl": "1h"}, "peers": {"uri": {"prefix": "spiffe://"}}},
+                    "x509": {"ttl": "1h"}, "peers": [{"uri": {"prefix": "spiffe://example.org/ns/"}}]},
                    {"id": "/ns/{k8s:ns}/sa/{k8s:sa}", "match": ["k8s:ns:*"]}],
     "config": {"rotation": {"at": 0.4, "max_in_flight": 4}, "log": {"format": "json"},
                "limits": {"connections": 100}, "sds": {"validation": "trusted_ca"}},
     "maxSurge": "10%", "nodeSelector": {"pool": "a"}, "priorityClassName": "",
-    "tolerations": [], "resources": {"requests": {"cpu": 1, "memory": "1Gi"}}, "telemetry": {"port": 9000},
+    "tolerations": [], "resources": {"requests": {"cpu": 1, "memory": "1Gi"}},
 }
 ISTIO_IDENTITIES = {"identities": [{"id": "/ns/shop/sa/web", "match": ["k8s:ns:shop", "k8s:sa:web"]}]}
 VARIANTS = {"plain": {}, "everything": EVERYTHING}
@@ -34,7 +33,8 @@ def variant(mode, name):
 
 def validated(nodepilot, folder, text):
     (folder / "agent.yaml").write_text(text)
-    return subprocess.run([nodepilot, "validate", "-c", folder / "agent.yaml"], capture_output=True, text=True)
+    env = {**os.environ, "NODE_IP": "10.0.0.7", "MY_NODE_NAME": "node-a"}  # as the pod has them
+    return subprocess.run([nodepilot, "validate", "-c", folder / "agent.yaml"], env=env, capture_output=True, text=True)
 
 
 def test_the_schema_of_kubernetes_holds(shipped):
@@ -44,7 +44,6 @@ def test_the_schema_of_kubernetes_holds(shipped):
 @pytest.mark.parametrize("mode", MODES)
 def test_the_schema_holds_with_every_flag(mode, rendered):
     made = rendered(mode, variant(mode, "everything"))
-    assert {"PodMonitor", "PrometheusRule"} < {each["kind"] for each in made}
     assert schema_errors(made) == []
 
 
@@ -85,7 +84,7 @@ def test_the_pod_has_the_rights_it_needs_and_no_other(shipped):
         assert other["securityContext"] == {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True,
                                             "capabilities": {"drop": ["ALL"]}}
     assert "privileged" not in json.dumps(pod)
-    assert not any("hostPort" in port for port in agent["ports"])
+    assert "ports" not in agent
 
 
 def test_executables_that_must_be_read_take_one_more_capability(rendered):
@@ -123,6 +122,7 @@ def test_the_host_shares_the_directory_of_the_socket_not_the_socket(shipped):
     mounts = {each["name"]: each["mountPath"] for each in agent_of(shipped)["volumeMounts"]}
     shared = {each["name"]: each["hostPath"] for each in pod_of(shipped)["volumes"] if "hostPath" in each}
     assert shared.pop("public") == {"path": "/run/nodepilot/public", "type": "DirectoryOrCreate"}
+    assert shared.pop("cgroup") == {"path": "/sys/fs/cgroup", "type": "Directory"}
     assert mounts["public"] == "/run/nodepilot/public" == listen.rpartition("/")[0]
     embedded = "local" in yaml.safe_load(configuration(shipped))["ca"]
     assert shared == ({"state": {"path": "/var/lib/nodepilot", "type": "DirectoryOrCreate"}} if embedded else {})
@@ -156,7 +156,8 @@ def test_roots_come_from_the_ca_of_the_mode(rendered):
     assert sources(rendered("istiod"))["ca.pem"]["name"] == "istio-ca-root-cert"
     assert sources(rendered("vault"))["ca.pem"]["name"] == "vault-ca"
     public = rendered("vault", {"ca": {"vault": {"caConfigMap": ""}}})
-    assert "ca.pem" not in sources(public) and "ca_file" not in configuration(public)
+    assert "ca.pem" not in sources(public)
+    assert "ca_file" not in yaml.safe_load(configuration(public))["ca"]["vault"]
 
 
 def test_istiod_is_asked_as_the_agent_of_a_node(rendered):
@@ -172,21 +173,46 @@ def test_it_runs_on_every_linux_node_before_the_workloads(shipped):
     assert pod["priorityClassName"] == "system-node-critical"
 
 
-def test_probes_ask_the_port_that_is_served(shipped):
+def test_probes_ask_the_agent_itself_and_only_readiness_asks_for_more_than_life(shipped):
     agent = agent_of(shipped)
-    assert {each["name"]: each["containerPort"] for each in agent["ports"]} == {"telemetry": 9464}
-    assert yaml.safe_load(configuration(shipped))["telemetry"]["listen"] == "0.0.0.0:9464"
-    paths = {kind: agent[kind]["httpGet"] for kind in ("startupProbe", "livenessProbe", "readinessProbe")}
-    assert paths == {"startupProbe": {"path": "/live", "port": "telemetry"},
-                     "livenessProbe": {"path": "/live", "port": "telemetry"},
-                     "readinessProbe": {"path": "/ready", "port": "telemetry"}}
+    asked = {kind: agent[kind]["exec"]["command"] for kind in ("startupProbe", "livenessProbe", "readinessProbe")}
+    assert asked == {"startupProbe": ["nodepilot", "status"], "livenessProbe": ["nodepilot", "status"],
+                     "readinessProbe": ["nodepilot", "health"]}
+
+
+def test_the_kubelet_is_proven_and_found_at_the_address_of_the_node(shipped):
+    kubernetes = yaml.safe_load(configuration(shipped))["attestors"]["kubernetes"]
+    assert kubernetes == {"kubelet_host_env": "NODE_IP", "node_name_env": "MY_NODE_NAME",
+                          "token_file": "/var/run/secrets/nodepilot/kubelet-token",
+                          "ca_file": "/var/run/secrets/nodepilot/kubelet-ca.pem"}
+    fields = {each["name"]: each["valueFrom"]["fieldRef"]["fieldPath"] for each in agent_of(shipped)["env"]}
+    assert fields == {"NODE_IP": "status.hostIP", "MY_NODE_NAME": "spec.nodeName"}
+    assert sources(shipped)["kubelet-ca.pem"]["name"] == "kube-root-ca.crt"
+
+
+def test_a_kubelet_that_signs_its_own_is_trusted_on_demand_only(rendered):
+    made = rendered("vault", EVERYTHING)
+    assert yaml.safe_load(configuration(made))["attestors"]["kubernetes"]["skip_verify"] is True
+    assert "kubelet-ca.pem" not in sources(made)
+
+
+def test_the_hierarchy_of_the_host_is_seen_and_not_touched(shipped):
+    [mount] = [each for each in agent_of(shipped)["volumeMounts"] if each["name"] == "cgroup"]
+    assert mount == {"name": "cgroup", "mountPath": "/host/sys/fs/cgroup", "readOnly": True}
+    assert yaml.safe_load(configuration(shipped))["attestors"]["host_cgroup"] == mount["mountPath"]
+
+
+def test_nodes_of_cgroup_v1_need_no_such_thing(rendered):
+    made = rendered("vault", EVERYTHING)
+    assert "host_cgroup" not in configuration(made)
+    assert "/sys/fs/cgroup" not in json.dumps(pod_of(made))
 
 
 def test_a_new_configuration_makes_new_pods(rendered):
     def mark(values):
         return of_kind(rendered("istiod", values), "DaemonSet")["spec"]["template"]["metadata"]["annotations"]
     assert mark({}) != mark({"config": {"log": {"level": "debug"}}})
-    assert mark({}) == mark({"podMonitor": {"enabled": True}})
+    assert mark({}) == mark({"maxSurge": 2})
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -22,7 +22,6 @@ REFUSED = {
     "another right": ("'/kubelet/right'", {"kubelet": {"right": "nodes"}}),
     "a gap in service": ("'/maxSurge'", {"maxSurge": 0}),
     "a trust domain that is none": ("'/trustDomain'", {"trustDomain": "spiffe://example.org"}),
-    "a port of the system's": ("'/telemetry/port'", {"telemetry": {"port": 80}}),
 }
 
 

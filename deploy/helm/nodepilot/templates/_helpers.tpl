@@ -66,6 +66,9 @@ ca:
 {{- end }}
 {{- end }}
 attestors:
+  {{- if .Values.cgroupV2 }}
+  host_cgroup: /host/sys/fs/cgroup
+  {{- end }}
   kubernetes:
     kubelet_host_env: NODE_IP
     node_name_env: MY_NODE_NAME
