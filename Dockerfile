@@ -16,7 +16,7 @@ LABEL org.opencontainers.image.title="nodepilot" \
       org.opencontainers.image.description="Node-local SPIFFE identity agent: Workload API and Envoy SDS on a Unix socket" \
       org.opencontainers.image.version="0.1.0"
 RUN apt-get update && apt-get install -y --no-install-recommends \
-      libssl3 libgrpc++1.51 libprotobuf32 libyaml-cpp0.7 libspdlog1.10 libfmt9 libnghttp2-14 libsystemd0 libcjose0 \
+      ca-certificates libssl3 libgrpc++1.51 libprotobuf32 libyaml-cpp0.7 libspdlog1.10 libfmt9 libnghttp2-14 libsystemd0 libcjose0 \
     && rm -rf /var/lib/apt/lists/* \
     && groupadd --system --gid 61000 nodepilot \
     && useradd --system --uid 61000 --gid nodepilot --no-create-home --shell /usr/sbin/nologin nodepilot \

