@@ -1,5 +1,8 @@
 #include "test/adversary/rounds.h"
 
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -186,6 +189,7 @@ Played pid_reuse(Stage& stage) {
   Stage::reap(connector);
   int delay = stage.below(kLongestSpin);
   pid_t recycled = stage.start_as(connector, [&stage, heir, cut, delay] {
+    ::prctl(PR_SET_NAME, "x) R 1 (y");  // in the middle of /proc/PID/stat
     become(heir);
     if (delay % 2 == 0) spin(delay);
     stage.send(cut, whole_call());
@@ -230,6 +234,25 @@ Played forged_cgroup(Stage& stage) {
   return in_pod ? Entitled{{"pod-shop"}} : Entitled{};
 }
 
+// In namespaces of its own the sender's cgroup is at the root of all, and the victim's is mounted
+// over it: /proc/PID/mountinfo shows what the sender likes.
+Played forged_mount(Stage& stage) {
+  const Setting& setting = stage.setting();
+  uid_t uid = stage.attacker();
+  stage.start([&] {
+    join_cgroup(setting.outside);
+    if (::unshare(CLONE_NEWNS | CLONE_NEWCGROUP) != 0) return;
+    if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return;
+    if (::mount(setting.web.c_str(), setting.outside.c_str(), nullptr, MS_BIND, nullptr) != 0)
+      return;
+    become(uid);
+    stage.connect();
+    stage.send(0, whole_call());
+    stage.hold();
+  });
+  return Entitled{};
+}
+
 // A process of one cgroup connects and is moved to another before it sends the rest.
 Played moved_cgroup(Stage& stage) {
   const Setting& setting = stage.setting();
@@ -253,7 +276,11 @@ Played moved_cgroup(Stage& stage) {
   return Entitled{places[to].second};
 }
 
-Played cgroup(Stage& stage) { return stage.chance() ? forged_cgroup(stage) : moved_cgroup(stage); }
+Played cgroup(Stage& stage) {
+  int which = stage.below(5);
+  if (which == 0) return forged_mount(stage);
+  return which < 3 ? forged_cgroup(stage) : moved_cgroup(stage);
+}
 
 // An attacker with the same socket sends while the one who connected ends, becomes another program
 // or user, or is stopped; or it sends all by itself and ends at once.
