@@ -1,5 +1,6 @@
 #include "test/adversary/rounds.h"
 
+#include <poll.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -20,6 +21,8 @@ namespace nodepilot {
 namespace {
 
 constexpr int kLongestSpin = 300;  // microseconds: about what the agent takes to accept and look
+
+constexpr int kLongestGreeting = 100;  // milliseconds
 
 using Played = std::optional<Entitled>;
 
@@ -173,6 +176,12 @@ Played inheriting(Stage& stage) {
   return Entitled{identity_of(heir)};
 }
 
+// The agent has looked at who connects once it greets.
+void await_greeting(int socket) {
+  pollfd ready{.fd = socket, .events = POLLIN, .revents = 0};
+  ::poll(&ready, 1, kLongestGreeting);
+}
+
 // The connector dies, and somebody with its pid sends the rest. The agent may stand still
 // meanwhile, so that it finds death, heir and bytes all at once.
 Played pid_reuse(Stage& stage) {
@@ -184,7 +193,10 @@ Played pid_reuse(Stage& stage) {
   if (when == 0) stop_process(agent);
   pid_t connector = start_connector(stage, stage.victim(), cut, [&end] { end.wait(); });
   bool staged = stage.connected();
-  if (when == 1) stop_process(agent);
+  if (when == 1) {
+    await_greeting(stage.socket());
+    stop_process(agent);
+  }
   end.open();
   Stage::reap(connector);
   int delay = stage.below(kLongestSpin);
