@@ -339,8 +339,11 @@ void Connection::write_output() {
 }
 
 void Connection::watch_peer() {
-  pidfd_.async_wait(stream_descriptor::wait_read,
-                    later([](Connection& self) { self.fate_ = Fate::kDead; }));
+  pidfd_.async_wait(stream_descriptor::wait_read, later([](Connection& self) {
+                      // Asio also wakes who waits for what another one, just closed, was told.
+                      if (self.peer_->alive()) return self.watch_peer();
+                      self.fate_ = Fate::kDead;
+                    }));
 }
 
 bool Connection::may_read() const {

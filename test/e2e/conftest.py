@@ -15,6 +15,8 @@ WEB, CLIENT = spiffe_id("web"), spiffe_id("client")
 
 def pytest_addoption(parser):
     parser.addoption("--rounds", type=int, default=20, help="of the kills of test_sealed_state.py")
+    parser.addoption("--attacks", type=int, default=10_000, help="of test_adversary.py")
+    parser.addoption("--attack-seed", type=int, help="of those; else drawn")
 
 
 @pytest.fixture(scope="session")
