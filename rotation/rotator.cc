@@ -138,15 +138,16 @@ Urgency Rotator::urgency_of(const std::string& entry_id) const {
   return {Need::kHeld, is_forced ? std::min(expiry, clock_.now() + kForcedWithin) : expiry};
 }
 
-bool Rotator::has_place() const {
-  return in_flight_.size() - held_.size() < options_.max_in_flight;
+bool Rotator::can_issue() const {
+  return !queue_.empty() && store_.bundle() && clock_.now() >= kEarliestSaneTime &&
+         in_flight_.size() - held_.size() < options_.max_in_flight;
 }
 
 void Rotator::start_queued() {
   // Workers that run inline come back here from within start_issue(); the loop below goes on then.
-  if (starting_ || queue_.empty() || !store_.bundle() || clock_.now() < kEarliestSaneTime) return;
+  if (starting_) return;
   starting_ = true;
-  while (!queue_.empty() && has_place() && (!rate_ || rate_->take(clock_.now()))) {
+  while (can_issue() && (!rate_ || rate_->take(clock_.now()))) {
     start_issue(store_.find(*queue_.pop()));
   }
   starting_ = false;
@@ -374,7 +375,7 @@ void Rotator::arm() {
       consider(store_.roots_since() + options_.root_patience);
     }
   }
-  if (rate_ && !queue_.empty() && has_place()) consider(rate_->next(clock_.now()));
+  if (rate_ && can_issue()) consider(rate_->next(clock_.now()));
   if (clock_.now() < kEarliestSaneTime) consider(kEarliestSaneTime);
   if (when) {
     alarm_.set(*when);

@@ -94,7 +94,7 @@ class Rotator : public Demand {
   void enqueue(const std::string& entry_id);
   Urgency urgency_of(const std::string& entry_id) const;
   void start_queued();
-  bool has_place() const;
+  bool can_issue() const;
   void start_issue(const EntryPtr& entry);
   void finish_issue(const EntryPtr& entry, const BundlePtr& bundle, expected<IssuedSvid> result);
   // Publishes it, or holds it back until it may be seen.

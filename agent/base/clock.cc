@@ -10,8 +10,12 @@ std::optional<Time> Clock::earliest() const {
 }
 
 void Clock::fire_due() {
-  while (!armed_.empty() && armed_.begin()->first <= now()) {
-    Alarm* alarm = armed_.begin()->second;
+  auto is_old = [last = settings_](const auto& armed) { return armed.second->setting_ <= last; };
+  while (true) {
+    auto end_of_due = armed_.upper_bound(now());
+    auto next = std::find_if(armed_.begin(), end_of_due, is_old);
+    if (next == end_of_due) return;
+    Alarm* alarm = next->second;
     alarm->clear();
     // A copy: the handler may destroy the alarm, and with it the function.
     auto fire = alarm->fire_;
@@ -38,6 +42,7 @@ Alarm::Alarm(Clock& clock, std::function<void()> fire) : clock_(clock), fire_(st
 
 void Alarm::set(Time when) {
   clear();
+  setting_ = ++clock_.settings_;
   position_ = clock_.armed_.emplace(when, this);
   if (*position_ == clock_.armed_.begin()) clock_.rearm();
 }
@@ -59,6 +64,7 @@ void FakeClock::advance(Duration duration) {
 void FakeClock::jump(Time to) {
   now_ = to;
   stepped();
+  while (earliest() && *earliest() <= now_) fire_due();
 }
 
 }  // namespace nodepilot

@@ -2,6 +2,7 @@
 // step an alarm fires as soon as its instant has passed, not when a monotonic timer would.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <list>
 #include <map>
@@ -32,8 +33,8 @@ class Clock {
  protected:
   // The clock was set: tells the listeners, then fires what is due. Thread: loop.
   void stepped();
-  // Fires every alarm that is due, earliest first; one that an alarm sets meanwhile fires too if
-  // it is due. Thread: loop.
+  // Fires every alarm that is due, earliest first. One that is set meanwhile waits for the next
+  // call, due or not, so that no handler can keep the loop to itself. Thread: loop.
   void fire_due();
   std::optional<Time> earliest() const;
 
@@ -45,6 +46,7 @@ class Clock {
   virtual void rearm() = 0;
 
   Armed armed_;
+  std::uint64_t settings_ = 0;
   std::list<std::weak_ptr<std::function<void()>>> step_listeners_;
 };
 
@@ -68,6 +70,7 @@ class Alarm {
   Clock& clock_;
   std::function<void()> fire_;
   std::optional<Clock::Armed::iterator> position_;
+  std::uint64_t setting_ = 0;  // how many settings the clock had seen with this one
 };
 
 // The clock of tests: stands still until it is told to move.

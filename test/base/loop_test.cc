@@ -98,6 +98,24 @@ TEST_CASE("an alarm whose time has passed fires on the loop's next turn") {
   CHECK(fired);
 }
 
+TEST_CASE("an alarm that is always due leaves the loop to others") {
+  Loop loop;
+  LoopClock clock(loop);
+  std::unique_ptr<Alarm> alarm;
+  alarm = std::make_unique<Alarm>(clock, [&] { alarm->set(clock.now() - 1h); });
+  bool other_fired = false;
+  Alarm other(clock, [&] {
+    other_fired = true;
+    loop.post([&] { loop.stop(); });
+  });
+
+  alarm->set(clock.now() - 1h);
+  other.set(clock.now());
+  loop.run();
+
+  CHECK(other_fired);
+}
+
 TEST_CASE("an earlier alarm set after a later one fires first") {
   Loop loop;
   LoopClock clock(loop);

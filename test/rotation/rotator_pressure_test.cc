@@ -56,6 +56,25 @@ TEST_CASE("a rate above the alarm's coarseness is reached") {
   CHECK(rig.ca.signs() == 1000);
 }
 
+TEST_CASE("with a rate, who waits for the bundle does not keep the alarm ringing") {
+  FakeClock clock;
+  InlineWorkers workers;
+  FakeCa ca{clock};
+  ca.fail_with(Code::kUnavailable);
+  IdentityStore store(clock, make_entries(1));
+  Rotator rotator(clock, workers, ca, store, {.policy = {}, .max_rate = 20}, [] { return 0.5; });
+  store.set_demand(&rotator);
+  rotator.start();
+
+  Watcher watcher(store, 0);
+  clock.advance(seconds(1));  // never ends while one alarm sets the next for the same instant
+  CHECK(ca.signs() == 0);
+  ca.recover();
+  clock.advance(seconds(10));
+
+  CHECK(watcher.now().svids.size() == 1);
+}
+
 TEST_CASE("a clock set back does not stop the issues of a rate") {
   Rig rig(3, {.policy = {}, .max_rate = 1});
   auto watchers = rig.watch_all(3);
