@@ -137,6 +137,24 @@ def test_explain_says_which_policy_decides_and_which_has_no_effect(mesh):
     assert rows[3][:2] == ["ignored:", "istio-system/web"]
 
 
+def test_explain_of_a_port_tells_every_policy_that_was_considered(mesh):
+    net = mesh()
+    net.write(for_mesh("STRICT"), for_web(None, ports={net.other: "PERMISSIVE"}),
+              peer_authentication("web2", "shop", "DISABLE", app="web"))
+
+    told = net.command("mesh", "explain", "web", str(net.other)).stdout.splitlines()
+    wrong = net.command("mesh", "explain", "web", "9")
+
+    assert told[0] == f"web:{net.other} is PERMISSIVE, decided by shop/web (policy.yaml:3), its entry for the port"
+    assert [line.split(maxsplit=2) for line in told[3:7]] == [
+        ["mesh", "STRICT", "istio-system/default (policy.yaml:1)"], ["namespace", "inherits", "-"],
+        ["workload", "inherits", "shop/web (policy.yaml:3)"], ["port", "PERMISSIVE", "shop/web (policy.yaml:3)"]]
+    assert told[7:] == ["ignored: shop/web2 (policy.yaml:5): shop/web is as old and comes first by name"]
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert f"workload web has no port 9; it has {net.port}, {net.other}" in wrong.stderr
+    assert net.command("mesh", "explain", "web", "0").returncode == 2
+
+
 def test_status_tells_whether_a_port_may_go_strict(mesh):
     net = mesh().apply()
 
