@@ -13,6 +13,7 @@
 #include "agent/base/workers.h"
 #include "agent/bundle_publisher.h"
 #include "agent/harden.h"
+#include "agent/mesh_access_log.h"
 #include "agent/mesh_discovery.h"
 #include "agent/open_ca.h"
 #include "agent/open_state.h"
@@ -90,12 +91,23 @@ struct Writing {
 // Reads and renders policy on a thread of its own, for the same reason.
 struct Meshing {
   Meshing(const Config& config, Loop& loop, Clock& clock)
-      : workers(loop, 1), keeper(clock, workers, config) {
+      : workers(loop, 1),
+        keeper(clock, workers, config),
+        plaintext(clock.now(), config.mesh->workloads.size()) {
     keeper.start();
+  }
+
+  Methods methods(const ApiContext& context) {
+    Methods methods = mesh_discovery_methods(context, keeper);
+    for (Method& method : mesh_access_log_methods(context, keeper, plaintext)) {
+      methods.push_back(std::move(method));
+    }
+    return methods;
   }
 
   WorkerPool workers;
   MeshKeeper keeper;
+  mesh::PlaintextSources plaintext;
 };
 
 // Members in the order in which the later ones use the earlier ones: the pools end before what
@@ -264,8 +276,8 @@ class Daemon {
     Methods methods;
     for (const Methods& api : {workload_api_methods(context),
                                secret_discovery_methods(context, config_.sds, secret_files_),
-                               mesh_ ? mesh_discovery_methods(context, mesh_->keeper) : Methods(),
-                               health_methods(store_), reflection_methods()}) {
+                               mesh_ ? mesh_->methods(context) : Methods(), health_methods(store_),
+                               reflection_methods()}) {
       methods.insert(methods.end(), api.begin(), api.end());
     }
     return methods;
@@ -291,7 +303,8 @@ class Daemon {
                 },
             .outputs = [this] { return output_status(); },
             .standing = [this] { return public_->standing(); },
-            .mesh_failure = [this] { return mesh_ ? mesh_->keeper.failure() : std::string(); }};
+            .mesh_failure = [this] { return mesh_ ? mesh_->keeper.failure() : std::string(); },
+            .plaintext = mesh_ ? &mesh_->plaintext : nullptr};
   }
 
   void stop(int signal) {

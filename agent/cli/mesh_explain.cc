@@ -15,11 +15,6 @@ std::string shown(const mesh::PeerAuthentication& policy) {
   return policy.full_name() + " (" + printable(policy.origin) + ")";
 }
 
-std::string origin_of(const mesh::Verdict& verdict) {
-  if (verdict.decided_by == nullptr) return "no policy: PERMISSIVE is the default";
-  return shown(*verdict.decided_by) + (verdict.by_port ? ", its entry for the port" : "");
-}
-
 std::string lines_of(const std::vector<mesh::IgnoredPolicy>& ignored) {
   std::string text;
   for (const auto& [policy, why] : ignored)
