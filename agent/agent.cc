@@ -13,8 +13,7 @@
 #include "agent/base/workers.h"
 #include "agent/bundle_publisher.h"
 #include "agent/harden.h"
-#include "agent/mesh_access_log.h"
-#include "agent/mesh_discovery.h"
+#include "agent/mesh_services.h"
 #include "agent/open_ca.h"
 #include "agent/open_state.h"
 #include "agent/passed_sockets.h"
@@ -95,14 +94,6 @@ struct Meshing {
         keeper(clock, workers, config),
         plaintext(clock.now(), config.mesh->workloads.size()) {
     keeper.start();
-  }
-
-  Methods methods(const ApiContext& context) {
-    Methods methods = mesh_discovery_methods(context, keeper);
-    for (Method& method : mesh_access_log_methods(context, keeper, plaintext)) {
-      methods.push_back(std::move(method));
-    }
-    return methods;
   }
 
   WorkerPool workers;
@@ -273,11 +264,19 @@ class Daemon {
     }
     context.workload_request_bytes = config_.limits.workload_request_bytes;
     context.sds_request_bytes = config_.limits.sds_request_bytes;
+    Methods mesh;
+    ReflectionCatalog::Files mesh_protocol;
+    std::vector<std::string> mesh_names;
+    if (mesh_) {
+      mesh = mesh_methods(context, mesh_->keeper, mesh_->plaintext);
+      mesh_protocol = mesh_files();
+      mesh_names = mesh_service_names();
+    }
     Methods methods;
-    for (const Methods& api : {workload_api_methods(context),
-                               secret_discovery_methods(context, config_.sds, secret_files_),
-                               mesh_ ? mesh_->methods(context) : Methods(), health_methods(store_),
-                               reflection_methods()}) {
+    for (const Methods& api :
+         {workload_api_methods(context),
+          secret_discovery_methods(context, config_.sds, secret_files_), mesh,
+          health_methods(store_, mesh_names), reflection_methods(mesh_protocol)}) {
       methods.insert(methods.end(), api.begin(), api.end());
     }
     return methods;
