@@ -114,6 +114,17 @@ def test_istio_mutual_is_mutual_tls_though_nothing_says_that_the_endpoint_has_a_
     assert net.through_the_mesh() == (0, "503")
 
 
+def test_what_a_rule_says_of_a_port_goes_before_what_it_says_of_all(mesh):
+    net = mesh()
+
+    net.apply(for_mesh("STRICT"), destination_rule(mode="ISTIO_MUTUAL", ports={80: {"mode": "DISABLE"}}))
+    assert net.through_the_mesh() == (0, "503")
+    net.apply(for_mesh("STRICT"), destination_rule(mode="DISABLE", ports={80: {"mode": "ISTIO_MUTUAL"}}))
+    assert net.through_the_mesh() == OK
+    net.apply(for_mesh("STRICT"), destination_rule(ports={81: {"mode": "DISABLE"}}))
+    assert net.through_the_mesh() == OK
+
+
 def test_auto_mtls_reaches_endpoints_with_and_without_a_proxy(mesh, app):
     net = mesh()
     file = net.agent.home / "agent.yaml"

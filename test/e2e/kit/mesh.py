@@ -32,10 +32,14 @@ def peer_authentication(name, namespace, mode=None, app=None, ports=None):
             "metadata": {"name": name, "namespace": namespace}, "spec": spec}
 
 
-def destination_rule(**tls):
+def destination_rule(ports=None, **tls):
+    """`ports`: {port of the service: tls}."""
+    policy = {"tls": tls} if tls else {}
+    if ports:
+        policy["portLevelSettings"] = [{"port": {"number": port}, "tls": one} for port, one in ports.items()]
     return {"apiVersion": "networking.istio.io/v1", "kind": "DestinationRule",
             "metadata": {"name": "web", "namespace": NAMESPACE},
-            "spec": {"host": HOST, "trafficPolicy": {"tls": tls}}}
+            "spec": {"host": HOST, "trafficPolicy": policy}}
 
 
 def curl(url, *args):
