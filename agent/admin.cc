@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "agent/admin_explain.h"
+#include "agent/admin_plaintext.h"
 #include "agent/admin_status.h"
 #include "agent/base/log.h"
 #include "proto/nodepilot/admin.pb.h"
@@ -276,6 +277,8 @@ Methods admin_methods(const AdminContext& context) {
              [shared](Call& call) { return explain_call(*shared, call); }),
       method("/nodepilot.admin.v1.Admin/Describe",
              [shared](Call& call) { return describe_call(*shared, call); }),
+      method("/nodepilot.admin.v1.Admin/GetPlaintext",
+             [shared](Call& call) { return plaintext_call(*shared, call); }),
   };
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "agent/base/clock.h"
+#include "agent/mesh/plaintext_sources.h"
 #include "rotation/federation/federation_keeper.h"
 #include "rotation/identity_store.h"
 #include "rotation/outputs/output_keeper.h"
@@ -33,6 +34,7 @@ struct AdminContext {
   std::function<Listener::Standing()> standing = [] { return Listener::Standing::kServing; };
   // Why the mesh's policy is not the newest; empty if it is.
   std::function<std::string()> mesh_failure = [] { return std::string(); };
+  const mesh::PlaintextSources* plaintext = nullptr;  // null without a mesh
 };
 
 // Thread: loop.

@@ -13,7 +13,7 @@
 #include "agent/base/workers.h"
 #include "agent/bundle_publisher.h"
 #include "agent/harden.h"
-#include "agent/mesh_discovery.h"
+#include "agent/mesh_services.h"
 #include "agent/open_ca.h"
 #include "agent/open_state.h"
 #include "agent/passed_sockets.h"
@@ -90,12 +90,15 @@ struct Writing {
 // Reads and renders policy on a thread of its own, for the same reason.
 struct Meshing {
   Meshing(const Config& config, Loop& loop, Clock& clock)
-      : workers(loop, 1), keeper(clock, workers, config) {
+      : workers(loop, 1),
+        keeper(clock, workers, config),
+        plaintext(clock.now(), config.mesh->workloads.size()) {
     keeper.start();
   }
 
   WorkerPool workers;
   MeshKeeper keeper;
+  mesh::PlaintextSources plaintext;
 };
 
 // Members in the order in which the later ones use the earlier ones: the pools end before what
@@ -261,11 +264,19 @@ class Daemon {
     }
     context.workload_request_bytes = config_.limits.workload_request_bytes;
     context.sds_request_bytes = config_.limits.sds_request_bytes;
+    Methods mesh;
+    ReflectionCatalog::Files mesh_protocol;
+    std::vector<std::string> mesh_names;
+    if (mesh_) {
+      mesh = mesh_methods(context, mesh_->keeper, mesh_->plaintext);
+      mesh_protocol = mesh_files();
+      mesh_names = mesh_service_names();
+    }
     Methods methods;
-    for (const Methods& api : {workload_api_methods(context),
-                               secret_discovery_methods(context, config_.sds, secret_files_),
-                               mesh_ ? mesh_discovery_methods(context, mesh_->keeper) : Methods(),
-                               health_methods(store_), reflection_methods()}) {
+    for (const Methods& api :
+         {workload_api_methods(context),
+          secret_discovery_methods(context, config_.sds, secret_files_), mesh,
+          health_methods(store_, mesh_names), reflection_methods(mesh_protocol)}) {
       methods.insert(methods.end(), api.begin(), api.end());
     }
     return methods;
@@ -291,7 +302,8 @@ class Daemon {
                 },
             .outputs = [this] { return output_status(); },
             .standing = [this] { return public_->standing(); },
-            .mesh_failure = [this] { return mesh_ ? mesh_->keeper.failure() : std::string(); }};
+            .mesh_failure = [this] { return mesh_ ? mesh_->keeper.failure() : std::string(); },
+            .plaintext = mesh_ ? &mesh_->plaintext : nullptr};
   }
 
   void stop(int signal) {

@@ -56,8 +56,12 @@ struct Exchange {
       if (finish(failed)) return;
       http::async_write(stream, request, [this](auto not_sent, std::size_t) {
         if (finish(not_sent)) return;
-        http::async_read(stream, buffer, parser,
-                         [this](auto not_read, std::size_t) { finish(not_read); });
+        // The head by itself: Beast 1.74 heeds no limit for a body that comes along with it.
+        http::async_read_header(stream, buffer, parser, [this](auto no_head, std::size_t) {
+          if (finish(no_head)) return;
+          http::async_read(stream, buffer, parser,
+                           [this](auto not_read, std::size_t) { finish(not_read); });
+        });
       });
     });
   }

@@ -1,17 +1,13 @@
 #include "agent/mesh_discovery.h"
 
-#include <algorithm>
 #include <memory>
 #include <utility>
 
 #include "agent/base/log.h"
-#include "agent/mesh_rendering.h"
-#include "sds/caller_stream.h"
+#include "agent/mesh_stream.h"
 
 namespace nodepilot {
 namespace {
-
-constexpr std::size_t kMaxShown = 256;
 
 // What differs between the two services.
 struct Kind {
@@ -25,19 +21,16 @@ constexpr Kind kListeners{"/envoy.service.listener.v3.ListenerDiscoveryService/S
 constexpr Kind kClusters{"/envoy.service.cluster.v3.ClusterDiscoveryService/StreamClusters",
                          "StreamClusters", mesh::kClusterType, &WorkloadResources::clusters};
 
-class MeshStream : public CallerStream {
+class DiscoveryStream : public MeshStream {
  public:
   using Verdict = mesh::DiscoverySession::Verdict;
 
-  MeshStream(const ApiContext& context, const Kind& kind, MeshKeeper& keeper, Call& call)
-      : CallerStream(context, call, kind.method, Interest::kBundles),
+  DiscoveryStream(const ApiContext& context, const Kind& kind, MeshKeeper& keeper, Call& call)
+      : MeshStream(context, kind.method, keeper, call),
         kind_(kind),
-        keeper_(keeper),
         // One stream's nonces need to differ from each other only.
         session_(kind.type, [n = 0]() mutable { return std::to_string(++n); }),
         watch_(keeper.on_change([this] { proceed(); })) {}
-
-  void start() { identify(); }
 
   void on_message(std::string_view message) override {
     if (ended()) return;
@@ -47,11 +40,11 @@ class MeshStream : public CallerStream {
     }
     auto verdict = session_.on_request(request);
     if (!verdict) return end(Status(verdict.error()));
-    if (*verdict == Verdict::kSubscription) workload_ = request.node().id().substr(0, kMaxShown);
+    if (*verdict == Verdict::kSubscription) set_node(request.node());
     if (*verdict == Verdict::kNack) {
       log::warn("mesh policy rejected by client",
                 {{"pid", call().peer()->pid()},
-                 {"workload", workload_},
+                 {"workload", workload_name()},
                  {"method", kind_.method},
                  {"detail", request.error_detail().message().substr(0, kMaxShown)}});
     }
@@ -64,40 +57,16 @@ class MeshStream : public CallerStream {
   }
 
  private:
-  void on_update(UpdatePtr update) override {
-    update_ = std::move(update);
-    proceed();
-  }
-
-  bool may_have(const mesh::Workload& workload) const {
-    const auto& entries = update_->entries;
-    return std::any_of(entries.begin(), entries.end(), [&](const EntryPtr& entry) {
-      return entry->spiffe_id == workload.identity;
-    });
-  }
-
-  void proceed() {
-    if (ended() || !update_ || workload_.empty()) return;
-    const mesh::Workload* workload = find_workload(keeper_.config(), workload_);
-    // The same answer either way: who asks learns of no workload that is not its own.
-    if (workload == nullptr || !may_have(*workload)) {
-      return end(Status(Code::kPermissionDenied,
-                        "node.id names no workload whose identity this process has"));
-    }
-    const WorkloadResources* resources = keeper_.find(workload_);
+  void proceed() override {
+    if (workload() == nullptr) return;
+    const WorkloadResources* resources = keeper().find(workload_name());
     if (resources == nullptr) return;
     session_.set(resources->*kind_.resources);
-    auto response = session_.next();
-    if (!response) return;
-    served(update_->entries.size());
-    call().send(make_frame(*response));
+    if (auto response = session_.next()) call().send(make_frame(*response));
   }
 
   const Kind& kind_;
-  MeshKeeper& keeper_;
   mesh::DiscoverySession session_;
-  UpdatePtr update_;
-  std::string workload_;  // that the client's node names
   std::shared_ptr<void> watch_;
 };
 
@@ -111,7 +80,7 @@ Methods mesh_discovery_methods(const ApiContext& context, MeshKeeper& keeper) {
     method.requests = Method::Requests::kMany;
     method.max_request_bytes = context.sds_request_bytes;
     method.open = [context, kind, &keeper](Call& call) {
-      auto handler = std::make_unique<MeshStream>(context, *kind, keeper, call);
+      auto handler = std::make_unique<DiscoveryStream>(context, *kind, keeper, call);
       handler->start();
       return handler;
     };

@@ -196,12 +196,41 @@ ClientTls decode_client_tls(const YamlValue& value) {
   return tls;
 }
 
+// What is said of one port says all of it: Istio inherits nothing, and so would an entry without
+// tls turn that of all ports off.
+void decode_port_settings(const YamlValue& value, std::map<std::uint16_t, ClientTls>& out) {
+  YamlMapping section(value);
+  std::optional<std::uint16_t> port;
+  if (auto named = section.require("port")) {
+    YamlMapping inner(*named);
+    auto number = inner.require("number");
+    auto parse = [](std::string_view text) -> expected<std::optional<std::uint16_t>> {
+      return static_cast<std::uint16_t>(TRY(parse_count(text, 1, 65535)));
+    };
+    if (number) number->read(port, parse, Quotes::kNever);
+  }
+  auto tls = section.require("tls");
+  if (!port || !tls) return;
+  bool is_new = out.emplace(*port, decode_client_tls(*tls)).second;
+  if (!is_new) value.refuse("port " + std::to_string(*port) + " is given twice");
+}
+
 void decode_destination_rule(const YamlValue& spec, DestinationRule& out) {
   YamlMapping section(spec);
   if (auto host = section.require("host")) host->read(out.host, parse_host);
   if (auto policy = section.find("trafficPolicy")) {
     YamlMapping inner(*policy);
     if (auto tls = inner.find("tls")) out.tls = decode_client_tls(*tls);
+    if (auto ports = inner.find("portLevelSettings")) {
+      auto items = ports->items();
+      if (items.size() > kMaxNames) return ports->refuse("must hold at most 100 ports");
+      for (const YamlValue& item : items) decode_port_settings(item, out.ports);
+    }
+  }
+  if (section.find("subsets")) {
+    section.refuse("subsets",
+                   "are not supported: nothing here routes to them, as only a VirtualService does; "
+                   "give a DestinationRule for the host itself");
   }
 }
 
@@ -256,6 +285,7 @@ class Reader {
                            .created = head.created,
                            .host = "",
                            .tls = std::nullopt,
+                           .ports = {},
                            .origin = place(value)};
       if (spec) decode_destination_rule(*spec, rule);
       if (!spec) section.refuse("spec", "is missing: it names the host");

@@ -1,10 +1,8 @@
 #include "sds/health.h"
 
-#include <algorithm>
-#include <array>
 #include <memory>
+#include <set>
 #include <string>
-#include <string_view>
 #include <utility>
 
 #include "agent/base/log.h"
@@ -16,15 +14,7 @@ namespace {
 using grpc::health::v1::HealthCheckRequest;
 using grpc::health::v1::HealthCheckResponse;
 
-constexpr std::array<std::string_view, 3> kServices{
-    "", "SpiffeWorkloadAPI", "envoy.service.secret.v3.SecretDiscoveryService"};
-
-HealthCheckResponse::ServingStatus state_of(const std::string& service,
-                                            const IdentityStore& store) {
-  bool known = std::find(kServices.begin(), kServices.end(), service) != kServices.end();
-  if (!known) return HealthCheckResponse::SERVICE_UNKNOWN;
-  return store.bundle() ? HealthCheckResponse::SERVING : HealthCheckResponse::NOT_SERVING;
-}
+using Services = std::shared_ptr<const std::set<std::string>>;
 
 Frame make_answer(HealthCheckResponse::ServingStatus state) {
   HealthCheckResponse response;
@@ -34,7 +24,8 @@ Frame make_answer(HealthCheckResponse::ServingStatus state) {
 
 class HealthCall : public CallHandler {
  public:
-  HealthCall(IdentityStore& store, Call& call) : store_(store), call_(call) {}
+  HealthCall(IdentityStore& store, Services services, Call& call)
+      : store_(store), services_(std::move(services)), call_(call) {}
 
   void on_message(std::string_view message) final {
     HealthCheckRequest request;
@@ -52,9 +43,14 @@ class HealthCall : public CallHandler {
   IdentityStore& store() { return store_; }
   Call& call() { return call_; }
   const std::string& service() const { return service_; }
+  HealthCheckResponse::ServingStatus state() const {
+    if (!services_->contains(service_)) return HealthCheckResponse::SERVICE_UNKNOWN;
+    return store_.bundle() ? HealthCheckResponse::SERVING : HealthCheckResponse::NOT_SERVING;
+  }
 
  private:
   IdentityStore& store_;
+  const Services services_;
   Call& call_;
   std::string service_;
 };
@@ -65,13 +61,12 @@ class Check : public HealthCall {
 
  private:
   void answer() override {
-    auto state = state_of(service(), store());
-    if (state == HealthCheckResponse::SERVICE_UNKNOWN) {
+    if (state() == HealthCheckResponse::SERVICE_UNKNOWN) {
       return call().finish(Status(Code::kNotFound, "no service " + quote(service()) +
                                                        "; reflection lists those served here, and "
                                                        "an empty name stands for all"));
     }
-    call().send(make_answer(state));
+    call().send(make_answer(state()));
     call().finish(Status());
   }
 };
@@ -88,8 +83,8 @@ class Watch : public HealthCall {
   }
 
   void publish() {
-    auto state = state_of(service(), store());
-    if (std::exchange(told_, state) != state) call().send(make_answer(state));
+    auto now = state();
+    if (std::exchange(told_, now) != now) call().send(make_answer(now));
   }
 
   HealthCheckResponse::ServingStatus told_ = HealthCheckResponse::UNKNOWN;
@@ -97,17 +92,22 @@ class Watch : public HealthCall {
 };
 
 template <class Handler>
-Method method(const std::string& name, IdentityStore& store) {
+Method method(const std::string& name, IdentityStore& store, const Services& services) {
   Method method;
   method.path = "/grpc.health.v1.Health/" + name;
-  method.open = [&store](Call& call) { return std::make_unique<Handler>(store, call); };
+  method.open = [&store, services](Call& call) {
+    return std::make_unique<Handler>(store, services, call);
+  };
   return method;
 }
 
 }  // namespace
 
-Methods health_methods(IdentityStore& store) {
-  return {method<Check>("Check", store), method<Watch>("Watch", store)};
+Methods health_methods(IdentityStore& store, const std::vector<std::string>& more) {
+  std::set<std::string> services(more.begin(), more.end());
+  services.insert({"", "SpiffeWorkloadAPI", "envoy.service.secret.v3.SecretDiscoveryService"});
+  auto shared = std::make_shared<const std::set<std::string>>(std::move(services));
+  return {method<Check>("Check", store, shared), method<Watch>("Watch", store, shared)};
 }
 
 }  // namespace nodepilot

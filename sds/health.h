@@ -3,13 +3,16 @@
 // Needs no attestation and no security header: it tells nothing about anyone.
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "rotation/identity_store.h"
 #include "sds/rpc/call.h"
 
 namespace nodepilot {
 
-// `store` outlives every call. Known services: "" and the two that hand out identities; their
-// state is one. Thread: loop.
-Methods health_methods(IdentityStore& store);
+// `store` outlives every call. Known services: "", the two that hand out identities, and `more`;
+// their state is one. Thread: loop.
+Methods health_methods(IdentityStore& store, const std::vector<std::string>& more = {});
 
 }  // namespace nodepilot

@@ -25,7 +25,7 @@ const google::protobuf::FileDescriptor* file_of() {
   return Message::descriptor()->file();
 }
 
-// The services of the public socket, and the secrets that SDS wraps in Any.
+// The services of every public socket, and the secrets that SDS wraps in Any.
 ReflectionCatalog::Files public_files() {
   return {file_of<X509SVIDRequest>(),
           file_of<envoy::service::secret::v3::SdsDummy>(),
@@ -98,7 +98,9 @@ class ReflectionStream : public CallHandler {
 
 }  // namespace
 
-Methods reflection_methods() {
+Methods reflection_methods(const ReflectionCatalog::Files& more) {
+  auto files = std::make_shared<ReflectionCatalog::Files>(public_files());
+  files->insert(files->end(), more.begin(), more.end());
   // Made by the first call: few agents are ever asked.
   auto catalog = std::make_shared<std::optional<ReflectionCatalog>>();
   Methods methods;
@@ -108,8 +110,8 @@ Methods reflection_methods() {
         std::string("/grpc.reflection.") + version + ".ServerReflection/ServerReflectionInfo";
     method.requests = Method::Requests::kMany;
     method.max_request_bytes = kMaxRequestBytes;
-    method.open = [catalog](Call& call) {
-      if (!*catalog) catalog->emplace(public_files());
+    method.open = [catalog, files](Call& call) {
+      if (!*catalog) catalog->emplace(*files);
       return std::make_unique<ReflectionStream>(**catalog, call);
     };
     methods.push_back(std::move(method));

@@ -51,4 +51,8 @@ expected<pb::DescribeResponse> describe(const EndpointAddress& admin,
   return call(admin, &pb::Admin::Stub::Describe, request, timeout);
 }
 
+expected<pb::GetPlaintextResponse> get_plaintext(const EndpointAddress& admin, Duration timeout) {
+  return call(admin, &pb::Admin::Stub::GetPlaintext, {}, timeout);
+}
+
 }  // namespace nodepilot

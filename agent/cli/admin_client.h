@@ -26,4 +26,7 @@ expected<admin::v1::DescribeResponse> describe(const EndpointAddress& admin,
                                                const admin::v1::DescribeRequest& request,
                                                Duration timeout);
 
+expected<admin::v1::GetPlaintextResponse> get_plaintext(const EndpointAddress& admin,
+                                                        Duration timeout);
+
 }  // namespace nodepilot

@@ -106,7 +106,8 @@ struct EnvoyBootstrapOptions {
 
 struct MeshExplainOptions {
   std::filesystem::path config;
-  std::string workload;  // empty: all of them
+  std::string workload;               // empty: all of them
+  std::optional<std::uint16_t> port;  // of the workload: how it came to its mode
 };
 
 struct MeshStatusOptions {

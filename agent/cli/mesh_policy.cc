@@ -2,6 +2,7 @@
 
 #include "agent/cli/commands.h"
 #include "agent/cli/config_errors.h"
+#include "agent/cli_text.h"
 #include "agent/config_text.h"
 #include "agent/mesh_manifests.h"
 
@@ -23,6 +24,12 @@ ExitCode report_unknown_workload(const Config& config, const std::string& name) 
   std::vector<std::string> names;
   for (const mesh::Workload& workload : config.mesh->workloads) names.push_back(workload.name);
   return report("unknown workload " + quote(name) + suggestion(name, names), ExitCode::kUsage);
+}
+
+std::string origin_of(const mesh::Verdict& verdict) {
+  if (verdict.decided_by == nullptr) return "no policy: PERMISSIVE is the default";
+  return verdict.decided_by->full_name() + " (" + printable(verdict.decided_by->origin) + ")" +
+         (verdict.by_port ? ", its entry for the port" : "");
 }
 
 }  // namespace nodepilot

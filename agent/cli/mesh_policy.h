@@ -21,4 +21,7 @@ tl::expected<MeshPolicy, ExitCode> load_mesh(const std::filesystem::path& config
 // "unknown workload "wbe" (did you mean "web"?)", printed.
 ExitCode report_unknown_workload(const Config& config, const std::string& name);
 
+// "shop/web (web.yaml:3), its entry for the port".
+std::string origin_of(const mesh::Verdict& verdict);
+
 }  // namespace nodepilot

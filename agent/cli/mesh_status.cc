@@ -1,38 +1,20 @@
+#include "agent/cli/admin_client.h"
 #include "agent/cli/commands.h"
 #include "agent/cli/mesh_policy.h"
-#include "agent/cli_text.h"
 #include "agent/envoy_admin.h"
-#include "agent/mesh/traffic.h"
-#include "agent/mesh_rendering.h"
+#include "agent/mesh_status_text.h"
 
 namespace nodepilot {
 namespace {
 
-using Rows = std::vector<std::vector<std::string>>;
+constexpr Duration kTimeout = std::chrono::seconds(5);
 
-expected<std::map<std::uint16_t, mesh::Traffic>> traffic_of(const mesh::Workload& workload) {
+EnvoyReport ask_envoy(const mesh::Workload& workload) {
   if (!workload.admin) {
-    return fail(Code::kFailedPrecondition, "no admin address is configured");
+    return fail(Code::kFailedPrecondition,
+                "give the workload the address of its Envoy's \"admin\" interface");
   }
-  return mesh::parse_traffic(
-      TRY(get_from_admin(*workload.admin, "/stats?filter=inbound_.*downstream_cx_")));
-}
-
-void add_rows(const mesh::PolicySet& policies, const mesh::Workload& workload, Rows& rows) {
-  auto traffic = traffic_of(workload);
-  for (const mesh::Port& port : workload.ports) {
-    auto mode = policies.resolve(workload.name_space, workload.labels, port.port).mode;
-    std::vector<std::string> row = {workload.name, std::to_string(port.port),
-                                    mesh::to_string(mode)};
-    if (traffic) {
-      const mesh::Traffic& seen = (*traffic)[port.port];
-      row.insert(row.end(), {std::to_string(seen.mutual.total),
-                             std::to_string(seen.plaintext.total), mesh::advice(mode, seen)});
-    } else {
-      row.insert(row.end(), {"-", "-", printable(traffic.error().message)});
-    }
-    rows.push_back(std::move(row));
-  }
+  return mesh::parse_counts(TRY(get_from_admin(*workload.admin, mesh::kCountsTarget)));
 }
 
 }  // namespace
@@ -41,11 +23,18 @@ ExitCode execute(const MeshStatusOptions& options) {
   auto loaded = load_mesh(options.config);
   if (!loaded) return loaded.error();
   const auto& [config, policy] = *loaded;
-  Rows rows = {{"WORKLOAD", "PORT", "MODE", "MTLS", "PLAINTEXT", "VERDICT"}};
+  std::vector<PortStatus> ports;
+  std::map<std::string, EnvoyReport> reports;
   for (const mesh::Workload& workload : config.mesh->workloads) {
-    add_rows(policy.peers, workload, rows);
+    if (workload.ports.empty()) continue;
+    reports.emplace(workload.name, ask_envoy(workload));
+    for (const mesh::Port& port : workload.ports) {
+      auto verdict = policy.peers.resolve(workload.name_space, workload.labels, port.port);
+      ports.push_back({workload.name, port.port, verdict.mode, origin_of(verdict)});
+    }
   }
-  return print(render_table(rows));
+  auto admin = EndpointAddress::of_path(config.admin.path.string());
+  return print(mesh_status_text(ports, reports, get_plaintext(admin, kTimeout)));
 }
 
 }  // namespace nodepilot

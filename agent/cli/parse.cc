@@ -317,10 +317,14 @@ CLI::App& add_envoy_bootstrap(CLI::App& envoy, EnvoyBootstrapOptions& options) {
 CLI::App& add_mesh_explain(CLI::App& mesh, MeshExplainOptions& options) {
   CLI::App& explain =
       add_command(mesh, "explain", "Tell which mode holds on which port, and which policy says so",
-                  "  nodepilot mesh explain\n  nodepilot mesh explain web -c agent.yaml",
+                  "  nodepilot mesh explain\n  nodepilot mesh explain web 8080 -c agent.yaml",
                   "0 ok, 1 failed, 2 usage, 78 configuration or policy invalid");
   add_config(explain, options.config);
   explain.add_option("workload", options.workload, "only this one")->type_name("NAME");
+  explain
+      .add_option("port", options.port, "only this port, with all policies that were considered")
+      ->type_name("PORT")
+      ->check(CLI::Range(1, 65535));
   return explain;
 }
 

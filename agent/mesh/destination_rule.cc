@@ -22,6 +22,11 @@ bool is_better(const DestinationRule& a, const DestinationRule& b) {
 
 }  // namespace
 
+const ClientTls* DestinationRule::tls_for(std::uint16_t port) const {
+  if (auto of_port = ports.find(port); of_port != ports.end()) return &of_port->second;
+  return tls ? &*tls : nullptr;
+}
+
 const DestinationRule* find_rule(const std::vector<DestinationRule>& rules, const std::string& host,
                                  const std::string& client_namespace,
                                  const std::string& service_namespace,

@@ -1,7 +1,10 @@
-// The part of Istio's DestinationRule that says how a client connects: trafficPolicy.tls.
+// The part of Istio's DestinationRule that says how a client connects: trafficPolicy.tls, and that
+// of its portLevelSettings.
 // Thread: any.
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -33,9 +36,14 @@ struct DestinationRule {
   std::optional<Time> created{};  // none counts as the oldest of all
   std::string host;               // whole, or "*." and what follows
   std::optional<ClientTls> tls{};
-  std::string origin;  // "web.yaml:3", for people
+  std::map<std::uint16_t, ClientTls> ports{};  // by the service's port, not the endpoints'
+  std::string origin;                          // "web.yaml:3", for people
 
   std::string full_name() const { return name_space + "/" + name; }
+
+  // How to connect to a port of the service: what is said of the port goes before what is said of
+  // all, whole, so that nothing of the latter is inherited. Null: auto mTLS.
+  const ClientTls* tls_for(std::uint16_t port) const;
 };
 
 // The rule for `host` that a client in `client_namespace` goes by: one of its own namespace, else

@@ -4,6 +4,7 @@
 #include <cassert>
 
 #include "agent/mesh/network_filters.h"
+#include "agent/mesh/plaintext_log.h"
 #include "agent/mesh/tls_context.h"
 
 namespace nodepilot::mesh {
@@ -95,7 +96,13 @@ std::string name_of(const Port& port, const InboundChain& chain) {
   return std::to_string(port.port) + "_" + security + (chain.becomes == kHttp ? "_http" : "_tcp");
 }
 
-listener::FilterChain render(const Surroundings& surroundings, const Port& port,
+// Under which name who comes by the chain is reported: whoever STRICT would refuse.
+const char* log_of(MtlsMode mode, const InboundChain& chain) {
+  if (mode != MtlsMode::kPermissive || chain.security == kMutualTls) return nullptr;
+  return chain.speaks == kTls ? kOwnTlsLog : kPlaintextLog;
+}
+
+listener::FilterChain render(const Surroundings& surroundings, const Port& port, MtlsMode mode,
                              const InboundChain& chain) {
   listener::FilterChain out;
   out.set_name(name_of(port, chain));
@@ -110,8 +117,9 @@ listener::FilterChain render(const Surroundings& surroundings, const Port& port,
   }
   std::string prefix = "inbound_" + out.name();
   std::string cluster = inbound_cluster(port).name();
-  *out.add_filters() = chain.becomes == kHttp ? http_filter(prefix, cluster, is_mutual)
-                                              : tcp_filter(prefix, cluster);
+  const char* log = log_of(mode, chain);
+  *out.add_filters() = chain.becomes == kHttp ? http_filter(prefix, cluster, is_mutual, log)
+                                              : tcp_filter(prefix, cluster, log);
   return out;
 }
 
@@ -141,7 +149,7 @@ listener::Listener inbound_listener(const Surroundings& surroundings, const Port
   out.mutable_listener_filters_timeout();  // 0 s: a client may be slow with its first byte
   out.set_continue_on_listener_filters_timeout(true);
   for (const InboundChain& chain : chains) {
-    *out.add_filter_chains() = render(surroundings, port, chain);
+    *out.add_filter_chains() = render(surroundings, port, mode, chain);
   }
   return out;
 }

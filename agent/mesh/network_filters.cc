@@ -1,6 +1,7 @@
 #include "agent/mesh/network_filters.h"
 
 #include "agent/mesh/envoy_parts.h"
+#include "agent/mesh/plaintext_log.h"
 #include "proto/envoy/http_connection_manager.pb.h"
 #include "proto/envoy/http_inspector.pb.h"
 #include "proto/envoy/router.pb.h"
@@ -13,7 +14,7 @@ namespace http = envoy::extensions::filters::network::http_connection_manager::v
 namespace filters = envoy::extensions::filters;
 
 listener::Filter http_filter(const std::string& stat_prefix, const std::string& cluster,
-                             bool tells_peer) {
+                             bool tells_peer, const char* log) {
   http::HttpConnectionManager manager;
   manager.set_stat_prefix(stat_prefix);
   auto* host = manager.mutable_route_config()->add_virtual_hosts();
@@ -32,16 +33,28 @@ listener::Filter http_filter(const std::string& stat_prefix, const std::string& 
     manager.set_forward_client_cert_details(http::HttpConnectionManager::SANITIZE_SET);
     manager.mutable_set_current_client_cert_details()->set_uri(true);
   }
+  if (log != nullptr) {
+    // When a request begins: a stream may go on for days.
+    manager.mutable_access_log_options()->set_flush_access_log_on_new_request(true);
+    *manager.add_access_log() = log_to_agent(log, {envoy::data::accesslog::v3::DownstreamStart});
+  }
   listener::Filter out;
   out.set_name("envoy.filters.network.http_connection_manager");
   *out.mutable_typed_config() = pack(manager);
   return out;
 }
 
-listener::Filter tcp_filter(const std::string& stat_prefix, const std::string& cluster) {
+listener::Filter tcp_filter(const std::string& stat_prefix, const std::string& cluster,
+                            const char* log) {
   filters::network::tcp_proxy::v3::TcpProxy proxy;
   proxy.set_stat_prefix(stat_prefix);
   proxy.set_cluster(cluster);
+  if (log != nullptr) {
+    proxy.mutable_access_log_options()->set_flush_access_log_on_connected(true);
+    // The end, too: it is all that is said of who came while the application was away.
+    *proxy.add_access_log() = log_to_agent(log, {envoy::data::accesslog::v3::TcpUpstreamConnected,
+                                                 envoy::data::accesslog::v3::TcpConnectionEnd});
+  }
   listener::Filter out;
   out.set_name("envoy.filters.network.tcp_proxy");
   *out.mutable_typed_config() = pack(proxy);

@@ -77,8 +77,9 @@ expected<cluster::Cluster> outbound_cluster(const Surroundings& surroundings,
     add_endpoint(out, address_of(endpoint.address));
   }
   set_http(out, service.protocol);
-  if (rule != nullptr && rule->tls) {
-    TRY(set_tls(surroundings, service, *rule->tls, out));
+  const ClientTls* tls = rule == nullptr ? nullptr : rule->tls_for(service.port);
+  if (tls != nullptr) {
+    TRY(set_tls(surroundings, service, *tls, out));
   } else {
     TRY(set_auto_tls(surroundings, policies, service, out));
   }

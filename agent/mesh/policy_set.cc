@@ -6,6 +6,9 @@
 namespace nodepilot::mesh {
 namespace {
 
+constexpr std::string_view kPort = "port";
+constexpr const char* kNoMeaning = "a selector has no meaning in the root namespace";
+
 // Ties by name, then namespace, so that the order of files and documents never matters.
 bool is_older(const PeerAuthentication& a, const PeerAuthentication& b) {
   return std::tie(a.created, a.name, a.name_space) < std::tie(b.created, b.name, b.name_space);
@@ -15,9 +18,18 @@ bool selects(const Labels& selector, const Labels& labels) {
   return std::includes(labels.begin(), labels.end(), selector.begin(), selector.end());
 }
 
-void apply(const PeerAuthentication* policy, Verdict& verdict) {
-  if (policy == nullptr || policy->mode == MtlsMode::kUnset) return;
-  verdict = {policy->mode, policy, false};
+std::string why_older(const PeerAuthentication& older, const PeerAuthentication& other) {
+  std::string name = older.full_name();
+  if (older.created == other.created) return name + " is as old and comes first by name";
+  return name + (older.created ? " is older" : " has no creationTimestamp, so counts as older");
+}
+
+Verdict last_set(const std::vector<Step>& steps) {
+  Verdict verdict;
+  for (const Step& step : steps) {
+    if (step.mode != MtlsMode::kUnset) verdict = {step.mode, step.policy, step.scope == kPort};
+  }
+  return verdict;
 }
 
 }  // namespace
@@ -33,33 +45,44 @@ PolicySet::Scope PolicySet::scope_of(const PeerAuthentication& policy) const {
   return is_root ? Scope::kNone : Scope::kWorkload;
 }
 
-const PeerAuthentication* PolicySet::winner(Scope scope, const std::string& name_space,
-                                            const Labels& labels) const {
-  auto reaches = [&](const PeerAuthentication& policy) {
-    if (scope_of(policy) != scope) return false;
+Step PolicySet::step(Scope scope, const char* name, const std::string& name_space,
+                     const Labels& labels) const {
+  Step step{.scope = name};
+  for (const PeerAuthentication& policy : policies_) {
     bool is_near = scope == Scope::kMesh || policy.name_space == name_space;
-    return is_near && selects(policy.selector, labels);
-  };
-  auto oldest = std::find_if(policies_.begin(), policies_.end(), reaches);
-  return oldest == policies_.end() ? nullptr : &*oldest;
+    if (scope_of(policy) != scope || !is_near || !selects(policy.selector, labels)) continue;
+    if (step.policy != nullptr) {
+      step.ignored.push_back({&policy, why_older(*step.policy, policy)});
+      continue;
+    }
+    step.policy = &policy;
+    step.mode = policy.mode;
+  }
+  return step;
 }
 
 Verdict PolicySet::suppose(const std::string& name_space) const {
-  Verdict verdict;
-  apply(winner(Scope::kMesh, name_space, {}), verdict);
-  apply(winner(Scope::kNamespace, name_space, {}), verdict);
-  return verdict;
+  return last_set({step(Scope::kMesh, "mesh", name_space, {}),
+                   step(Scope::kNamespace, "namespace", name_space, {})});
+}
+
+std::vector<Step> PolicySet::steps(const std::string& name_space, const Labels& labels,
+                                   std::uint16_t port) const {
+  std::vector<Step> steps = {step(Scope::kMesh, "mesh", name_space, labels),
+                             step(Scope::kNamespace, "namespace", name_space, labels),
+                             step(Scope::kWorkload, "workload", name_space, labels)};
+  Step own{.scope = kPort.data()};
+  if (const PeerAuthentication* policy = steps.back().policy) {
+    auto entry = policy->ports.find(port);
+    if (entry != policy->ports.end()) own = {kPort.data(), policy, entry->second};
+  }
+  steps.push_back(own);
+  return steps;
 }
 
 Verdict PolicySet::resolve(const std::string& name_space, const Labels& labels,
                            std::uint16_t port) const {
-  Verdict verdict = suppose(name_space);
-  const PeerAuthentication* own = winner(Scope::kWorkload, name_space, labels);
-  apply(own, verdict);
-  if (own == nullptr) return verdict;
-  auto entry = own->ports.find(port);
-  bool is_set = entry != own->ports.end() && entry->second != MtlsMode::kUnset;
-  return is_set ? Verdict{entry->second, own, true} : verdict;
+  return last_set(steps(name_space, labels, port));
 }
 
 std::vector<IgnoredPolicy> PolicySet::ignored() const {
@@ -67,7 +90,7 @@ std::vector<IgnoredPolicy> PolicySet::ignored() const {
   for (const PeerAuthentication& policy : policies_) {
     Scope scope = scope_of(policy);
     if (scope == Scope::kNone) {
-      ignored.push_back({&policy, "a selector has no meaning in the root namespace"});
+      ignored.push_back({&policy, kNoMeaning});
       continue;
     }
     // One that selects all that a later one does, and maybe more.

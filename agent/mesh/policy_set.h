@@ -23,6 +23,14 @@ struct IgnoredPolicy {
   std::string why;
 };
 
+// What one scope has to say about a port of a workload.
+struct Step {
+  const char* scope;                           // "mesh", "namespace", "workload", "port"
+  const PeerAuthentication* policy = nullptr;  // the one that counts; null: none reaches it
+  MtlsMode mode = MtlsMode::kUnset;            // kUnset: it inherits
+  std::vector<IgnoredPolicy> ignored{};        // reach the workload as well, but do not count
+};
+
 class PolicySet {
  public:
   PolicySet(std::string root_namespace, std::vector<PeerAuthentication> policies);
@@ -30,6 +38,10 @@ class PolicySet {
   // What a workload demands of who connects to `port`, the one that it listens on.
   // Points into this set.
   Verdict resolve(const std::string& name_space, const Labels& labels, std::uint16_t port) const;
+
+  // How resolve() comes to it: every scope, the widest first. The last that sets a mode decides.
+  std::vector<Step> steps(const std::string& name_space, const Labels& labels,
+                          std::uint16_t port) const;
 
   // What a client supposes of the services of a namespace: the mesh's and the namespace's policies
   // alone, for a service may stand for several workloads.
@@ -41,9 +53,9 @@ class PolicySet {
  private:
   enum class Scope { kMesh, kNamespace, kWorkload, kNone };
   Scope scope_of(const PeerAuthentication& policy) const;
-  // The oldest in `scope` that reaches such a workload.
-  const PeerAuthentication* winner(Scope scope, const std::string& name_space,
-                                   const Labels& labels) const;
+  // Of the policies in `scope` that reach such a workload the oldest counts.
+  Step step(Scope scope, const char* name, const std::string& name_space,
+            const Labels& labels) const;
 
   std::string root_namespace_;
   std::vector<PeerAuthentication> policies_;  // oldest first

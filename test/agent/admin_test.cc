@@ -14,7 +14,7 @@ namespace pb = admin::v1;
 using testing::TestCall;
 
 struct AdminRig : Rig {
-  explicit AdminRig(int entries) : Rig(entries) {}
+  explicit AdminRig(int entries, bool mesh = true) : Rig(entries), has_mesh(mesh) {}
 
   TestCall call(const std::string& method) const {
     return {methods, "/nodepilot.admin.v1.Admin/" + method};
@@ -30,6 +30,8 @@ struct AdminRig : Rig {
   Refusals refusals{clock, [next = 1U]() mutable { return next++; }};
   std::vector<FederationStatus> federations;
   std::vector<OutputStatus> outputs;
+  const bool has_mesh;
+  mesh::PlaintextSources plaintext{clock.now(), 1};
   Methods methods = admin_methods({.clock = clock,
                                    .store = store,
                                    .rotator = rotator,
@@ -46,7 +48,8 @@ struct AdminRig : Rig {
                                          return Error{Code::kInternal, "full"};
                                        },
                                    .federations = [this] { return federations; },
-                                   .outputs = [this] { return outputs; }});
+                                   .outputs = [this] { return outputs; },
+                                   .plaintext = has_mesh ? &plaintext : nullptr});
 };
 
 pb::RotateRequest ask(const std::string& id, Duration wait = Duration(0)) {
@@ -326,6 +329,42 @@ TEST_CASE("bytes that are no request are refused") {
 
     CHECK(call.code() == Code::kInvalidArgument);
   }
+}
+
+TEST_CASE("who came in plaintext is told, with what was dropped and since when") {
+  AdminRig rig(1);
+  rig.clock.advance(std::chrono::seconds(5));
+  rig.plaintext.note("web", {.port = 80, .ip = "10.0.0.9", .own_tls = true}, rig.clock.now());
+  for (std::size_t i = 0; i <= rig.plaintext.most(); ++i) {
+    rig.plaintext.note("pay", {.port = 90, .ip = std::to_string(i)}, rig.clock.now());
+  }
+
+  auto asked = rig.call("GetPlaintext");
+  asked.write(pb::GetPlaintextRequest());
+  auto told = asked.read<pb::GetPlaintextResponse>();
+
+  CHECK(told.now() - told.since() == 5);
+  CHECK(told.most_per_workload() == rig.plaintext.most());
+  REQUIRE(told.sources_size() == static_cast<int>(rig.plaintext.most()) + 1);
+  const auto& last = told.sources(told.sources_size() - 1);
+  CHECK(last.workload() == "web");
+  CHECK(last.port() == 80);
+  CHECK(last.address() == "10.0.0.9");
+  CHECK(last.own_tls());
+  CHECK(last.times() == 1);
+  CHECK(last.first_at() == told.now());
+  CHECK(last.last_at() == told.now());
+  CHECK(told.dropped().at("pay") == 1);
+  CHECK(told.dropped().count("web") == 0);
+}
+
+TEST_CASE("an agent without a mesh says so rather than that nobody came") {
+  AdminRig rig(1, /*mesh=*/false);
+  auto asked = rig.call("GetPlaintext");
+
+  asked.write(pb::GetPlaintextRequest());
+
+  CHECK(asked.code() == Code::kFailedPrecondition);
 }
 
 }  // namespace

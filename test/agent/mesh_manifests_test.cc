@@ -186,8 +186,57 @@ TEST_CASE("a DestinationRule is read, and only the part of it that is heeded may
   CHECK(with_tls("mode: SIMPLE, subjectAltNames: [\"\"]").find("must be a DNS name or a URI") !=
         std::string::npos);
   CHECK(errors_of(kRuleHead).find("spec: is missing") != std::string::npos);
-  CHECK(errors_of(kRuleHead + "spec: { host: a, subsets: [] }\n").find("unknown key \"subsets\"") !=
+  CHECK(errors_of(kRuleHead + "spec: { host: a, subsets: [ { name: v1 } ] }\n")
+            .find("spec.subsets: are not supported: nothing here routes to them") !=
         std::string::npos);
+}
+
+TEST_CASE("what a DestinationRule says of single ports is read") {
+  auto rules =
+      parsed(kRuleHead +
+             "spec:\n  host: a.b\n  trafficPolicy:\n    tls: { mode: ISTIO_MUTUAL, sni: x "
+             "}\n    portLevelSettings:\n    - { port: { number: 443 }, tls: { mode: SIMPLE "
+             "} }\n    - { port: { number: 9000 }, tls: { mode: DISABLE } }\n")
+          .rules;
+  REQUIRE(rules.size() == 1);
+  REQUIRE(rules[0].ports.size() == 2);
+  CHECK(rules[0].ports.at(443).mode == mesh::ClientTlsMode::kSimple);
+  CHECK(rules[0].ports.at(443).sni.empty());
+  CHECK(rules[0].ports.at(9000).mode == mesh::ClientTlsMode::kDisable);
+  CHECK(rules[0].tls->sni == "x");
+}
+
+TEST_CASE("settings of a port that say too little, too much, or what is not heeded are refused") {
+  auto errors = [](const std::string& items) {
+    return errors_of(kRuleHead + "spec: { host: a.b, trafficPolicy: { portLevelSettings: [ " +
+                     items + " ] } }\n");
+  };
+  const std::string off = "tls: { mode: DISABLE }";
+  auto has = [](const std::string& text, const char* part) {
+    CAPTURE(text);
+    CHECK(text.find(part) != std::string::npos);
+  };
+  CHECK(errors("").empty());
+  CHECK(errors("{ port: { number: 80 }, " + off + " }").empty());
+  has(errors("{ " + off + " }"), "portLevelSettings[0]: key \"port\" is missing");
+  has(errors("{ port: {}, " + off + " }"), "portLevelSettings[0].port: key \"number\" is missing");
+  has(errors("{ port: { number: 80 } }"), "portLevelSettings[0]: key \"tls\" is missing");
+  for (const char* number : {"0", "65536", "-1", "080x", "\"80\"", "[]"}) {
+    has(errors(std::string("{ port: { number: ") + number + " }, " + off + " }"),
+        "portLevelSettings[0].port.number: ");
+  }
+  has(errors("{ port: { number: 80 }, " + off + " }, { port: { number: 80 }, " + off + " }"),
+      "portLevelSettings[1]: port 80 is given twice");
+  has(errors("{ port: { number: 80 }, " + off + ", loadBalancer: {} }"),
+      "portLevelSettings[0]: unknown key \"loadBalancer\"");
+  has(errors("{ port: { number: 80, name: http }, " + off + " }"), "unknown key \"name\"");
+  has(errors("{ port: { number: 80 }, tls: { mode: MUTUAL } }"),
+      "MUTUAL needs clientCertificate and privateKey");
+  std::string many;
+  for (int i = 1; i <= 101; ++i) {
+    many += "{ port: { number: " + std::to_string(i) + " }, " + off + " }, ";
+  }
+  has(errors(many), "portLevelSettings: must hold at most 100 ports");
 }
 
 TEST_CASE("documents and depth are bounded") {

@@ -88,6 +88,36 @@ def test_reflection_lists_what_is_served(channel):
                                      "grpc.reflection.v1alpha.ServerReflection"])
 
 
+def test_with_a_mesh_its_services_are_known_and_a_client_that_knows_nothing_gets_listeners(make_agent, own_uid, folder):
+    workload_of_mesh = {"name": "web", "namespace": "shop", "identity": "/web",
+                        "ports": [{"port": 8080, "app": "127.0.0.1:81", "protocol": "auto"}]}
+    policy = folder / "policy"
+    policy.mkdir()
+    agent = make_agent([identity("web", own_uid)],
+                       mesh={"policy": str(policy), "workloads": [workload_of_mesh]}).start()
+    services = ["envoy.service.listener.v3.ListenerDiscoveryService",
+                "envoy.service.cluster.v3.ClusterDiscoveryService", "envoy.service.accesslog.v3.AccessLogService"]
+
+    with workload.channel(agent.address) as channel:
+        database = ProtoReflectionDescriptorDatabase(channel)
+        assert set(services) <= set(database.get_services())
+        assert [check(channel, service) for service in services] == [State.SERVING] * 3
+
+        pool = DescriptorPool(database)
+        method = pool.FindServiceByName(services[0]).FindMethodByName("StreamListeners")
+        request, response = (message_factory.GetMessageClass(type_)
+                             for type_ in (method.input_type, method.output_type))
+        call = channel.stream_stream(f"/{services[0]}/StreamListeners", request_serializer=request.SerializeToString,
+                                     response_deserializer=response.FromString)
+        answers = call(iter([request(node={"id": "web"})]), timeout=10)
+        listener = message_factory.GetMessageClass(pool.FindMessageTypeByName("envoy.config.listener.v3.Listener"))()
+        assert next(answers).resources[0].Unpack(listener)
+        answers.cancel()
+        assert listener.name == "inbound_8080" and len(listener.filter_chains) == 5
+        for chain in listener.filter_chains:
+            assert pool.FindMessageTypeByName(chain.filters[0].typed_config.TypeName())
+
+
 def test_a_client_that_knows_nothing_fetches_bundles_by_reflection(channel):
     pool = DescriptorPool(ProtoReflectionDescriptorDatabase(channel))
 

@@ -1,5 +1,7 @@
 """PeerAuthentication on one node, with real Envoys: what the tutorial of Istio does with pods."""
 import json
+import re
+import socket
 import subprocess
 
 import pytest
@@ -112,6 +114,17 @@ def test_istio_mutual_is_mutual_tls_though_nothing_says_that_the_endpoint_has_a_
     assert net.through_the_mesh() == (0, "503")
 
 
+def test_what_a_rule_says_of_a_port_goes_before_what_it_says_of_all(mesh):
+    net = mesh()
+
+    net.apply(for_mesh("STRICT"), destination_rule(mode="ISTIO_MUTUAL", ports={80: {"mode": "DISABLE"}}))
+    assert net.through_the_mesh() == (0, "503")
+    net.apply(for_mesh("STRICT"), destination_rule(mode="DISABLE", ports={80: {"mode": "ISTIO_MUTUAL"}}))
+    assert net.through_the_mesh() == OK
+    net.apply(for_mesh("STRICT"), destination_rule(ports={81: {"mode": "DISABLE"}}))
+    assert net.through_the_mesh() == OK
+
+
 def test_auto_mtls_reaches_endpoints_with_and_without_a_proxy(mesh, app):
     net = mesh()
     file = net.agent.home / "agent.yaml"
@@ -137,21 +150,101 @@ def test_explain_says_which_policy_decides_and_which_has_no_effect(mesh):
     assert rows[3][:2] == ["ignored:", "istio-system/web"]
 
 
+def test_explain_of_a_port_tells_every_policy_that_was_considered(mesh):
+    net = mesh()
+    net.write(for_mesh("STRICT"), for_web(None, ports={net.other: "PERMISSIVE"}),
+              peer_authentication("web2", "shop", "DISABLE", app="web"))
+
+    told = net.command("mesh", "explain", "web", str(net.other)).stdout.splitlines()
+    wrong = net.command("mesh", "explain", "web", "9")
+
+    assert told[0] == f"web:{net.other} is PERMISSIVE, decided by shop/web (policy.yaml:3), its entry for the port"
+    assert [line.split(maxsplit=2) for line in told[3:7]] == [
+        ["mesh", "STRICT", "istio-system/default (policy.yaml:1)"], ["namespace", "inherits", "-"],
+        ["workload", "inherits", "shop/web (policy.yaml:3)"], ["port", "PERMISSIVE", "shop/web (policy.yaml:3)"]]
+    assert told[7:] == ["ignored: shop/web2 (policy.yaml:5): shop/web is as old and comes first by name"]
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert f"workload web has no port 9; it has {net.port}, {net.other}" in wrong.stderr
+    assert net.command("mesh", "explain", "web", "0").returncode == 2
+
+
+def tables(text):
+    """The tables of `mesh status`, as lists of rows of cells, the first of each its head."""
+    return [[re.split(" {2,}", line) for line in table.splitlines()] for table in text.split("\n\n")]
+
+
+def status(net):
+    """({port: cells after the port}, [cells of the sources])."""
+    text = net.command("mesh", "status").stdout
+    ports, *sources = tables(text)
+    named = [row for row in sources[0][1:] if len(row) > 1] if sources else []
+    return {int(row[1]): row[2:] for row in ports if row[0] == "web"}, named
+
+
+def source_of(net, port=None):
+    """Waits until some source is told: Envoy reports once a second."""
+    port = str(port or net.port)
+    return wait_until("a source", lambda: [row for row in status(net)[1] if row[1] == port])
+
+
 def test_status_tells_whether_a_port_may_go_strict(mesh):
-    net = mesh().apply()
+    net = mesh().apply(for_namespace("PERMISSIVE"))
 
-    def verdicts():
-        lines = net.command("mesh", "status").stdout.splitlines()[1:]
-        return {int(line.split()[1]): line.split(maxsplit=5)[3:] for line in lines}
+    mode, origin, mutual, plaintext, verdict = status(net)[0][net.port]
+    assert (mode, origin, mutual, plaintext) == ("PERMISSIVE", "shop/default (policy.yaml:1)", "0", "0")
+    assert re.fullmatch(r"nothing seen yet in \d+s, cannot tell", verdict)
 
-    assert verdicts()[net.port] == ["0", "0", "nobody has come yet"]
     assert net.through_the_mesh() == OK
-    assert verdicts()[net.port] == ["1", "0", "safe to go STRICT"]
+    mode, origin, mutual, plaintext, verdict = status(net)[0][net.port]
+    assert (mutual, plaintext) == ("1 (100%)", "0 (0%)")
+    assert re.fullmatch(r"safe to go STRICT: 1 of 1 connections in \d+s by mutual TLS", verdict)
+
     assert net.plaintext() == OK
-    mutual, plaintext, verdict = verdicts()[net.port]
-    assert (mutual, plaintext) == ("1", "1") and verdict.startswith("1 of 2 connections in plaintext")
+    assert status(net)[0][net.port][2:4] == ["1 (50%)", "1 (50%)"]
+    assert source_of(net)[0][:4] == ["web", str(net.port), "127.0.0.1", "1"]
+    assert re.fullmatch(r"not safe: plaintext from 127.0.0.1, last \d+s ago, 0 open now", status(net)[0][net.port][4])
     net.stop()
-    assert "ask Envoy's admin interface" in verdicts()[net.port][2]
+    assert status(net)[0][net.port][4].startswith("cannot tell: ask Envoy's admin interface")
+
+
+def test_status_names_who_speaks_plaintext_whatever_headers_say(mesh):
+    net = mesh().apply(live=True)
+
+    for _ in range(3):
+        assert net.plaintext(net.port, "--header", "x-forwarded-for: 10.9.9.9", "--interface", "127.0.0.3") == OK
+    assert net.plaintext() == OK
+
+    rows = wait_until("both", lambda: [row for row in status(net)[1] if len(status(net)[1]) == 2])
+    assert sorted(row[:4] for row in rows) == [["web", str(net.port), "127.0.0.1", "1"],
+                                               ["web", str(net.port), "127.0.0.3", "3"]]
+    verdict = status(net)[0][net.port][4]
+    assert verdict.startswith("not safe: plaintext from 127.0.0.1 and 127.0.0.3, last ")
+
+
+def test_status_names_who_holds_a_connection_open_and_who_has_tls_of_its_own(mesh):
+    net = mesh(other_protocol="tcp").apply()
+
+    with socket.create_connection(("127.0.0.1", net.other), source_address=("127.0.0.4", 0)) as held:
+        held.sendall(b"GET / HTTP/1.1\r\n")
+        row, = source_of(net, net.other)
+        assert row[2:4] == ["127.0.0.4", "1"]
+        assert re.fullmatch(r"not safe: plaintext from 127.0.0.4, last \d+s ago", status(net)[0][net.other][4])
+    assert curl(f"https://127.0.0.1:{net.other}/", "--insecure")[0] != 0
+
+    wait_until("TLS", lambda: "127.0.0.1 (TLS of its own)" in [row[2] for row in status(net)[1]])
+    # Its end is told as well, and is no second time.
+    assert [row[3] for row in status(net)[1] if row[2] == "127.0.0.4"] == ["1"]
+
+
+def test_status_without_the_agent_tells_the_counts_and_names_nobody(mesh):
+    net = mesh().apply()
+    assert net.plaintext() == OK
+    net.agent.kill()
+
+    ports, named = status(net)
+
+    assert ports[net.port][4] == "not safe: plaintext from an unknown source, 0 open now" and not named
+    assert "who speaks plaintext is not known: connect to" in net.command("mesh", "status").stdout
 
 
 def test_a_policy_that_is_wrong_is_refused_with_its_place(mesh):

@@ -101,6 +101,45 @@ TEST_CASE("what the client rejects is not sent again before it changes") {
   CHECK(rig.sent() == "b");
 }
 
+TEST_CASE("the version and nonce of a stream that broke mean nothing on the next") {
+  Rig old;
+  old.session.set(set_of("a"));
+  old.sent();
+  DiscoverySession session(kListenerType, [] { return "m1"; });
+  auto again = request(old.nonce, /*rejects=*/true);
+  again.set_version_info("a");
+
+  CHECK(*session.on_request(again) == Verdict::kSubscription);
+  session.set(set_of("a"));
+  CHECK(session.next()->version_info() == "a");
+}
+
+TEST_CASE("a response that is under way may be answered before it is known to be sent") {
+  Rig rig;
+  rig.session.set(set_of("a"));
+  auto response = rig.session.next();
+  REQUIRE(response);
+  CHECK(*rig.session.on_request(request(response->nonce())) == Verdict::kAck);
+  rig.session.set(set_of("b"));
+  CHECK_FALSE(rig.session.next());
+
+  rig.session.on_sent();
+  CHECK(rig.sent() == "b");
+}
+
+TEST_CASE("an empty set is said, for it takes all away") {
+  Rig rig;
+  auto empty = std::make_shared<ResourceSet>();
+  empty->version = "none";
+  rig.session.set(empty);
+
+  auto response = rig.session.next();
+
+  REQUIRE(response);
+  CHECK(response->version_info() == "none");
+  CHECK(response->resources().empty());
+}
+
 TEST_CASE("another type ends the stream, none is ours") {
   Rig rig;
   DiscoverySession::Request other;

@@ -2,6 +2,10 @@
 
 #include <algorithm>
 
+#include "agent/mesh/plaintext_log.h"
+#include "proto/envoy/grpc_access_logger.pb.h"
+#include "proto/envoy/http_connection_manager.pb.h"
+#include "proto/envoy/tcp_proxy.pb.h"
 #include "test/mesh/kit.h"
 
 namespace nodepilot::mesh {
@@ -25,6 +29,35 @@ std::vector<std::string> chains(MtlsMode mode, Protocol protocol) {
   std::vector<std::string> out;
   auto listener = inbound_listener(surroundings(), port, mode);
   for (const auto& chain : listener.filter_chains()) out.push_back(text_of(chain));
+  return out;
+}
+
+// "plaintext DownstreamStart": what a chain reports to the agent, and when; "" if nothing.
+std::string log_of(const envoy::config::listener::v3::FilterChain& chain) {
+  namespace network = envoy::extensions::filters::network;
+  network::http_connection_manager::v3::HttpConnectionManager http;
+  network::tcp_proxy::v3::TcpProxy tcp;
+  bool is_http = chain.filters(0).typed_config().UnpackTo(&http);
+  REQUIRE((is_http || chain.filters(0).typed_config().UnpackTo(&tcp)));
+  CHECK(http.access_log_options().flush_access_log_on_new_request() == !http.access_log().empty());
+  CHECK(tcp.access_log_options().flush_access_log_on_connected() == !tcp.access_log().empty());
+  const auto& logs = is_http ? http.access_log() : tcp.access_log();
+  if (logs.empty()) return "";
+  REQUIRE(logs.size() == 1);
+  envoy::extensions::access_loggers::grpc::v3::TcpGrpcAccessLogConfig config;
+  REQUIRE(logs[0].typed_config().UnpackTo(&config));
+  std::string text = config.common_config().log_name();
+  for (int type : logs[0].filter().log_type_filter().types()) {
+    text += " " + envoy::data::accesslog::v3::AccessLogType_Name(type);
+  }
+  return text;
+}
+
+std::vector<std::string> logs(MtlsMode mode, Protocol protocol) {
+  std::vector<std::string> out;
+  auto listener =
+      inbound_listener(surroundings(), {.port = 1, .app = {}, .protocol = protocol}, mode);
+  for (const auto& chain : listener.filter_chains()) out.push_back(log_of(chain));
   return out;
 }
 
@@ -77,6 +110,20 @@ TEST_CASE("a listener inspects no more than its chains ask about") {
   CHECK(filters(MtlsMode::kPermissive, Protocol::kAuto) == Texts{tls, http});
   CHECK(filters(MtlsMode::kDisable, Protocol::kAuto) == Texts{http});
   CHECK(filters(MtlsMode::kDisable, Protocol::kTcp).empty());
+}
+
+TEST_CASE(
+    "who comes to a PERMISSIVE port without an identity of the mesh is reported, no one else") {
+  const std::string http = "plaintext DownstreamStart";
+  const std::string ends = " TcpUpstreamConnected TcpConnectionEnd";
+  CHECK(logs(MtlsMode::kPermissive, Protocol::kHttp) == Texts{"", http});
+  CHECK(logs(MtlsMode::kPermissive, Protocol::kTcp) ==
+        Texts{"", "own_tls" + ends, "plaintext" + ends});
+  CHECK(logs(MtlsMode::kPermissive, Protocol::kAuto) ==
+        Texts{"", http, "", "plaintext" + ends, "own_tls" + ends});
+  for (MtlsMode mode : {MtlsMode::kStrict, MtlsMode::kDisable}) {
+    CHECK(logs(mode, Protocol::kAuto) == Texts{"", ""});
+  }
 }
 
 TEST_CASE("the names of a listener's chains are distinct, so that they are counted apart") {

@@ -174,6 +174,31 @@ TEST_CASE("MUTUAL shows the certificate that the rule names") {
   CHECK(roots_of(context) == "file-root:/a/ca.crt");
 }
 
+TEST_CASE("what a rule says of the service's port goes before what it says of all, whole") {
+  DestinationRule both = rule({.mode = ClientTlsMode::kIstioMutual, .sni = "a.b"});
+  both.ports[80] = {.mode = ClientTlsMode::kIstioMutual};
+  both.ports[8080] = {.mode = ClientTlsMode::kDisable};  // the endpoints' port, which is no matter
+
+  auto context = context_in<Upstream>(render(service(), &both).transport_socket());
+
+  CHECK(context.sni() == "outbound_.80_._.pay.shop.svc");
+  Service other = service();
+  other.port = 81;
+  CHECK(context_in<Upstream>(render(other, &both).transport_socket()).sni() == "a.b");
+}
+
+TEST_CASE("a rule of single ports alone leaves auto mTLS on for the others") {
+  DestinationRule one = rule({});
+  one.tls.reset();
+  one.ports[81] = {.mode = ClientTlsMode::kDisable};
+
+  CHECK(render(service(), &one).transport_socket_matches_size() == 2);
+  Service other = service();
+  other.port = 81;
+  CHECK(render(other, &one).transport_socket_matches().empty());
+  CHECK_FALSE(render(other, &one).has_transport_socket());
+}
+
 TEST_CASE("a rule without tls leaves auto mTLS on") {
   DestinationRule silent = rule({});
   silent.tls.reset();

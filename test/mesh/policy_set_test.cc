@@ -134,6 +134,38 @@ TEST_CASE("a policy is told as ignored if an older one covers it") {
   CHECK(ignored[1].policy->full_name() == "shop/v");
 }
 
+// "mesh STRICT by istio-system/default".
+std::string text_of(const Step& step) {
+  std::string by = step.policy == nullptr ? "" : " by " + step.policy->full_name();
+  return std::string(step.scope) + " " + to_string(step.mode) + by;
+}
+
+TEST_CASE("the steps tell what each scope says, and who in it does not count") {
+  auto web = aged(policy("shop", "web", MtlsMode::kUnset, {{"app", "web"}}), 1);
+  web.ports[9090] = MtlsMode::kDisable;
+  PolicySet set("istio-system",
+                {policy("istio-system", "m", MtlsMode::kStrict), web,
+                 aged(policy("shop", "young", MtlsMode::kStrict, kWeb), 2),
+                 aged(policy("shop", "x", MtlsMode::kStrict, {{"tier", "front"}}), 1),
+                 aged(policy("pay", "far", MtlsMode::kStrict, kWeb), 1),
+                 aged(policy("istio-system", "late", MtlsMode::kDisable), 1)});
+
+  auto steps = set.steps("shop", kWeb, 9090);
+
+  REQUIRE(steps.size() == 4);
+  CHECK(text_of(steps[0]) == "mesh STRICT by istio-system/m");
+  CHECK(text_of(steps[1]) == "namespace UNSET");
+  CHECK(text_of(steps[2]) == "workload UNSET by shop/web");
+  CHECK(text_of(steps[3]) == "port DISABLE by shop/web");
+  CHECK(text_of(set.steps("shop", kWeb, 80)[3]) == "port UNSET");
+  REQUIRE(steps[0].ignored.size() == 1);
+  CHECK(steps[0].ignored[0].why == "istio-system/m has no creationTimestamp, so counts as older");
+  REQUIRE(steps[2].ignored.size() == 2);
+  CHECK(steps[2].ignored[0].why == "shop/web is as old and comes first by name");
+  CHECK(steps[2].ignored[1].policy->full_name() == "shop/young");
+  CHECK(steps[2].ignored[1].why == "shop/web is older");
+}
+
 TEST_CASE("a client supposes by the policies of mesh and namespace alone") {
   PolicySet set("istio-system", {policy("istio-system", "m", MtlsMode::kStrict),
                                  policy("shop", "n", MtlsMode::kDisable),

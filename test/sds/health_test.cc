@@ -150,5 +150,18 @@ TEST_CASE("both methods of health take one message") {
   for (const Method& method : methods) CHECK(method.requests == Method::Requests::kOne);
 }
 
+TEST_CASE("services beyond those of every agent are known by the names that are given") {
+  Rig rig({});
+  for (const char* service : {"", "SpiffeWorkloadAPI", "more.Service"}) {
+    auto call = rig.call(health_methods(rig.store, {"more.Service"}), kCheck);
+    HealthCheckRequest request;
+    request.set_service(service);
+    call->write(request);
+
+    CHECK(read(*call) == HealthCheckResponse::SERVING);
+  }
+  CHECK(ask(rig, kCheck, "more.Service")->code() == Code::kNotFound);
+}
+
 }  // namespace
 }  // namespace nodepilot

@@ -32,10 +32,14 @@ def peer_authentication(name, namespace, mode=None, app=None, ports=None):
             "metadata": {"name": name, "namespace": namespace}, "spec": spec}
 
 
-def destination_rule(**tls):
+def destination_rule(ports=None, **tls):
+    """`ports`: {port of the service: tls}."""
+    policy = {"tls": tls} if tls else {}
+    if ports:
+        policy["portLevelSettings"] = [{"port": {"number": port}, "tls": one} for port, one in ports.items()]
     return {"apiVersion": "networking.istio.io/v1", "kind": "DestinationRule",
             "metadata": {"name": "web", "namespace": NAMESPACE},
-            "spec": {"host": HOST, "trafficPolicy": {"tls": tls}}}
+            "spec": {"host": HOST, "trafficPolicy": policy}}
 
 
 def curl(url, *args):
@@ -49,15 +53,15 @@ class Mesh:
     """`port` and `other` are ports of web; the client's application calls web at `service`."""
 
     def __init__(self, make_agent, envoys, selectors, uids, folder, app_port, account="/ns/shop/sa/web",
-                 endpoints=None):
+                 endpoints=None, other_protocol="http"):
         self.port, self.other, self.service, *admins = free_ports(5)
         self.envoys, self.uids, self.folder = envoys, uids, folder
         self.policy = folder / "policy"
         self.policy.mkdir()
         web = {"name": "web", "namespace": NAMESPACE, "labels": {"app": "web"}, "identity": "/ns/shop/sa/web",
                "admin": f"127.0.0.1:{admins[0]}",
-               "ports": [{"port": port, "listen": "127.0.0.1", "app": f"127.0.0.1:{app_port}", "protocol": "http"}
-                         for port in (self.port, self.other)]}
+               "ports": [{"port": port, "listen": "127.0.0.1", "app": f"127.0.0.1:{app_port}", "protocol": protocol}
+                         for port, protocol in ((self.port, "http"), (self.other, other_protocol))]}
         proxied = {"address": f"127.0.0.1:{self.port}", "proxy": True, "labels": {"app": "web"}}
         client = {"name": "client", "namespace": NAMESPACE, "identity": "/ns/shop/sa/client",
                   "admin": f"127.0.0.1:{admins[1]}",
@@ -90,8 +94,8 @@ class Mesh:
     def command(self, *args):
         return self.agent.command(*args, "-c", self.agent.home / "agent.yaml")
 
-    def plaintext(self, port=None):
-        return curl(f"http://127.0.0.1:{port or self.port}/")
+    def plaintext(self, port=None, *args):
+        return curl(f"http://127.0.0.1:{port or self.port}/", *args)
 
     def through_the_mesh(self):
         return curl(f"http://127.0.0.1:{self.service}/")
