@@ -208,7 +208,7 @@ def restart_under_load(machine):
     assert load["connects"] > 10 * ROUNDS and load["updates"] > ROUNDS
 
 
-def test_restarts_refuse_nobody_as_systemd_keeps_the_agents_sockets(agent):
+def test_fault_86_restarts_refuse_nobody_as_systemd_keeps_the_agents_sockets(agent):
     inode = agent.run("stat", "-c", "%i", PUBLIC).stdout
 
     restart_under_load(agent)
@@ -217,7 +217,7 @@ def test_restarts_refuse_nobody_as_systemd_keeps_the_agents_sockets(agent):
     assert agent.show("nodepilot.service", "NFileDescriptorStore") == {"NFileDescriptorStore": "2"}
 
 
-def test_restarts_refuse_nobody_with_socket_units_and_the_first_caller_starts_the_agent(machine):
+def test_fault_86_restarts_refuse_nobody_with_socket_units_and_the_first_caller_starts_the_agent(machine):
     machine.systemctl("start", "nodepilot.socket", "nodepilot-admin.socket")
     assert machine.show("nodepilot.service", "ActiveState") == {"ActiveState": "inactive"}
 
