@@ -32,6 +32,16 @@ bool stands_for_many(uid_t uid) {
   return std::to_string(uid) + "\n" == overflow.value_or("65534\n");
 }
 
+// All zero if we may not look at it. A process without its main thread has none, and nothing that
+// is told of it is true of the threads that are left: they may have become another user.
+expected<FileId> executable_of(const ProcDirectory& directory) {
+  auto executable = directory.executable_id();
+  bool gone = !executable && executable.error().code == Code::kNotFound;
+  if (executable == FileId()) gone = !TRY(directory.has_main_thread());
+  if (gone) return fail(Code::kUnavailable, "its main thread has exited");
+  return executable;
+}
+
 // All but the names of the cgroups.
 expected<ProcessFacts> facts_of(const ProcDirectory& directory, int pidfd) {
   ProcessFacts facts;
@@ -44,7 +54,7 @@ expected<ProcessFacts> facts_of(const ProcDirectory& directory, int pidfd) {
     facts.uid = status.uid;
     facts.gid = status.gid;
   }
-  facts.executable = TRY(directory.executable_id());
+  facts.executable = TRY(executable_of(directory));
   return facts;
 }
 

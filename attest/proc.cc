@@ -18,7 +18,8 @@ namespace {
 
 // A status lists up to 65536 groups of up to ten digits.
 constexpr std::size_t kMaxFileBytes = std::size_t{1024} * 1024;
-// Field 22 of a stat, counted from the first one after the name, which is field 3.
+// Fields of a stat, counted from the first one after the name, which is field 3.
+constexpr std::size_t kState = 3 - 3;
 constexpr std::size_t kStartTime = 22 - 3;
 // The last uid, 2^32-1, means "none" and is never mapped.
 constexpr auto kEveryUid = std::numeric_limits<std::uint32_t>::max();
@@ -72,6 +73,14 @@ expected<std::uint32_t> effective_of(std::string_view status, std::string_view k
     return fail(Code::kDataLoss, fmt::format("line {}: has {} ids, not 4", key, ids.size()));
   }
   return ids[1];
+}
+
+// Of a stat, behind the name.
+expected<std::vector<std::string_view>> fields_of(std::string_view stat) {
+  std::size_t name_end = stat.rfind(')');
+  if (name_end == std::string_view::npos) return fail(Code::kDataLoss, "has no process name");
+  if (!stat.ends_with('\n')) return fail(Code::kDataLoss, "is cut off");
+  return words(stat.substr(name_end + 1));
 }
 
 expected<FileStatus> status_at(int directory, const char* name, int flags, std::string_view what) {
@@ -134,14 +143,19 @@ expected<std::size_t> parse_pid_namespaces(std::string_view status) {
 }
 
 expected<std::uint64_t> parse_start_time(std::string_view stat) {
-  std::size_t name_end = stat.rfind(')');
-  if (name_end == std::string_view::npos) return fail(Code::kDataLoss, "has no process name");
-  if (!stat.ends_with('\n')) return fail(Code::kDataLoss, "is cut off");
-  auto fields = words(stat.substr(name_end + 1));
+  auto fields = TRY(fields_of(stat));
   auto ticks =
       fields.size() > kStartTime ? number<std::uint64_t>(fields[kStartTime]) : std::nullopt;
   if (!ticks) return fail(Code::kDataLoss, "has no start time");
   return *ticks;
+}
+
+expected<char> parse_state(std::string_view stat) {
+  auto fields = TRY(fields_of(stat));
+  if (fields.size() <= kStartTime || fields[kState].size() != 1) {
+    return fail(Code::kDataLoss, "has no state");
+  }
+  return fields[kState].front();
 }
 
 bool is_unified(std::string_view cgroup) {
@@ -223,9 +237,14 @@ expected<Fd> ProcDirectory::root_directory() const {
 expected<FileId> ProcDirectory::executable_id() const {
   auto file = status_of_file(path_ + "exe");
   if (file) return file->id;
-  Code why = file.error().code;
-  if (why == Code::kPermissionDenied || why == Code::kNotFound) return FileId();
+  if (file.error().code == Code::kPermissionDenied) return FileId();
   return tl::unexpected<Error>(file.error());
+}
+
+expected<bool> ProcDirectory::has_main_thread() const {
+  auto state = parse_state(TRY(read("stat")));
+  if (!state) return fail_with(path_ + "stat", state.error());
+  return *state != 'Z' && *state != 'X';
 }
 
 }  // namespace nodepilot

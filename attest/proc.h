@@ -31,6 +31,8 @@ expected<std::size_t> parse_pid_namespaces(std::string_view status);
 // The start time in /proc/PID/stat, in clock ticks since boot. The process chooses its own name,
 // which stands before it and may hold spaces, parentheses and newlines.
 expected<std::uint64_t> parse_start_time(std::string_view stat);
+// The state in it, a letter: 'Z' of one that has exited.
+expected<char> parse_state(std::string_view stat);
 
 // Whether `cgroup`, of /proc/PID/cgroup, names the unified hierarchy and no other.
 bool is_unified(std::string_view cgroup);
@@ -82,8 +84,11 @@ class ProcDirectory {
 
   // The running executable, opened with O_PATH; empty if we may not look at it.
   expected<Fd> executable() const;
-  // The same, but only which file it is.
+  // The same, but only which file it is. kNotFound if the process has none.
   expected<FileId> executable_id() const;
+  // Whether the thread that the process began with lives. While others do, the process is alive
+  // without it, but /proc and the pidfd tell of that thread: the ids are those it had last.
+  expected<bool> has_main_thread() const;
   // The root directory of the process, opened with O_PATH.
   expected<Fd> root_directory() const;
 

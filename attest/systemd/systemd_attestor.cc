@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <systemd/sd-bus.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
@@ -18,10 +19,14 @@ namespace {
 
 using SteadyClock = std::chrono::steady_clock;
 
+constexpr const char* kBus = "org.freedesktop.DBus";
+constexpr const char* kBusPath = "/org/freedesktop/DBus";
 constexpr const char* kManager = "org.freedesktop.systemd1";
 constexpr const char* kManagerPath = "/org/freedesktop/systemd1";
 constexpr const char* kManagerInterface = "org.freedesktop.systemd1.Manager";
 constexpr const char* kUnitInterface = "org.freedesktop.systemd1.Unit";
+// Of whoever is in no unit systemd says that he is in this one.
+constexpr const char* kRootSlice = "-.slice";
 constexpr const char* kNoUnit = "org.freedesktop.systemd1.NoUnitForPID";
 constexpr std::size_t kMaxReasonBytes = 512;
 constexpr std::size_t kMaxValueBytes = 4096;
@@ -60,6 +65,30 @@ class Systemd {
     return systemd;
   }
 
+  // kUnavailable if a pid of ours would be another process to systemd.
+  expected<void> check_same_pids() {
+    const char* name = nullptr;
+    if (int got = ::sd_bus_get_unique_name(bus_.get(), &name); got < 0) {
+      return fail_errno("get our name on the system bus", -got);
+    }
+    TRY(set_timeout());
+    BusError error;
+    sd_bus_message* raw = nullptr;
+    int called = ::sd_bus_call_method(bus_.get(), kBus, kBusPath, kBus,
+                                      "GetConnectionUnixProcessID", &error.error, &raw, "s", name);
+    std::unique_ptr<sd_bus_message, FreeMessage> answer(raw);
+    if (called < 0) return refused("the system bus", "our pid", error, -called);
+    std::uint32_t pid = 0;
+    if (int read = ::sd_bus_message_read(raw, "u", &pid); read < 0) {
+      return fail_errno("read the system bus's answer", -read);
+    }
+    if (pid == static_cast<std::uint32_t>(::getpid())) return {};
+    return fail(Code::kUnavailable,
+                fmt::format("the system bus knows this agent as pid {}, not {}: it must run in "
+                            "systemd's pid namespace",
+                            pid, ::getpid()));
+  }
+
   // The bus's path of the unit that `pid` is in; empty if it is in none.
   expected<std::optional<std::string>> unit_of(pid_t pid) {
     TRY(set_timeout());
@@ -71,7 +100,7 @@ class Systemd {
     std::unique_ptr<sd_bus_message, FreeMessage> answer(raw);
     if (called < 0) {
       if (::sd_bus_error_has_name(&error.error, kNoUnit) > 0) return std::nullopt;
-      return refused("unit", error, -called);
+      return refused("systemd", "the unit", error, -called);
     }
     const char* path = nullptr;
     if (int read = ::sd_bus_message_read(raw, "o", &path); read < 0) {
@@ -87,7 +116,7 @@ class Systemd {
     int called = ::sd_bus_get_property_string(bus_.get(), kManager, unit.c_str(), kUnitInterface,
                                               name, &error.error, &raw);
     std::unique_ptr<char, FreeText> text(raw);
-    if (called < 0) return refused(name, error, -called);
+    if (called < 0) return refused("systemd", fmt::format("the {}", name), error, -called);
     return std::string(text.get());
   }
 
@@ -126,9 +155,10 @@ class Systemd {
     return {};
   }
 
-  tl::unexpected<Error> refused(const char* what, const BusError& error, int errnum) const {
+  tl::unexpected<Error> refused(const char* whom, const std::string& what, const BusError& error,
+                                int errnum) const {
     if (errnum == ETIMEDOUT) return too_late();
-    auto asked = fmt::format("ask systemd for the {}", what);
+    auto asked = fmt::format("ask {} for {}", whom, what);
     if (error.error.message == nullptr) return fail_errno(asked, errnum);
     auto reason = std::string(error.error.message).substr(0, kMaxReasonBytes);
     return fail(Code::kInternal, fmt::format("{}: {}", asked, reason));
@@ -154,10 +184,12 @@ expected<void> add(Selectors& found, const char* kind, const std::string& value)
 
 expected<Selectors> SystemdAttestor::attest(const Peer& peer) const {
   auto systemd = TRY(Systemd::connect(timeout_));
+  TRY(systemd.check_same_pids());
   auto unit = TRY(systemd.unit_of(peer.pid()));
   Selectors found;
   if (!unit) return found;
   auto id = TRY(systemd.property(*unit, "Id"));
+  if (id == kRootSlice) return found;
   TRY(add(found, "id", id));
   auto file = TRY(systemd.property(*unit, "FragmentPath"));
   TRY(add(found, "fragment_path", file));

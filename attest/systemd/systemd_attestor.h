@@ -18,8 +18,8 @@ class SystemdAttestor : public Attestor {
 
   // A process of no unit has no selectors; a unit without a file has no fragment_path. It asks by
   // pid: as attest() sees afterwards that the peer still lives, the pid was the peer's.
-  // kUnavailable without a system bus, kDeadlineExceeded if it took too long, kInternal if systemd
-  // refuses.
+  // kUnavailable without a system bus or outside of its pid namespace, kDeadlineExceeded if it took
+  // too long, kInternal if systemd refuses.
   expected<Selectors> attest(const Peer& peer) const override;
 
  private:

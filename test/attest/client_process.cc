@@ -1,15 +1,21 @@
 #include "test/attest/client_process.h"
 
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <cstddef>
+#include <cstdlib>
 #include <stdexcept>
+
+#include "attest/proc.h"
 
 namespace nodepilot {
 namespace {
@@ -20,8 +26,33 @@ struct Address {
   sockaddr* get() { return reinterpret_cast<sockaddr*>(&name); }
 };
 
-// Obeys one command a line: "exit", "hang up", or the program to become.
-[[noreturn]] void obey(int socket, int answers) {
+[[noreturn]] void obey(int socket, int answers);
+
+struct Successor {
+  pthread_t predecessor;
+  int socket, answers;
+};
+
+void* obey_after(void* argument) {
+  auto [predecessor, socket, answers] = *static_cast<Successor*>(argument);
+  ::pthread_join(predecessor, nullptr);
+  if (::write(answers, "", 1) != 1) ::_exit(1);
+  obey(socket, answers);
+}
+
+// Ends this thread and nothing else; pthread_exit() would unwind what the fork has left on the
+// stack.
+[[noreturn]] void go_on_in_another_thread(int socket, int answers) {
+  static Successor successor;
+  successor = {::pthread_self(), socket, answers};
+  pthread_t thread{};
+  if (::pthread_create(&thread, nullptr, obey_after, &successor) != 0) ::_exit(1);
+  ::syscall(SYS_exit, 0);
+  ::abort();
+}
+
+// Obeys one command a line: "exit", "hang up", "lose the main thread", or the program to become.
+void obey(int socket, int answers) {
   std::string command;
   char c = 0;
   while (::read(STDIN_FILENO, &c, 1) == 1) {
@@ -33,6 +64,8 @@ struct Address {
       ::close(socket);
       if (::write(answers, "", 1) != 1) ::_exit(1);
       command.clear();
+    } else if (command == "lose the main thread") {
+      go_on_in_another_thread(socket, answers);
     } else {
       ::execl(command.c_str(), "cat", nullptr);
       ::_exit(127);
@@ -113,6 +146,12 @@ void ClientProcess::exit() {
 void ClientProcess::reap() {
   ::waitpid(pid_, nullptr, 0);
   pid_ = 0;
+}
+
+void ClientProcess::lose_main_thread() {
+  tell("lose the main thread");
+  // It has told us that it is exiting: only moments are left until it has.
+  while (ProcDirectory(pid_).has_main_thread().value_or(false)) ::sched_yield();
 }
 
 void ClientProcess::hang_up() { tell("hang up"); }

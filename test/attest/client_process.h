@@ -27,6 +27,8 @@ class ClientProcess {
   // Returns once the client has exited; it stays a zombie.
   void exit();
   void reap();
+  // Returns once the thread that the client began with has exited; another obeys instead.
+  void lose_main_thread();
   // The client closes its end of the connection and lives on.
   void hang_up();
 

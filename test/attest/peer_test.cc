@@ -3,6 +3,8 @@
 #include <doctest/doctest.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "test/attest/client_process.h"
 
@@ -51,21 +53,61 @@ TEST_CASE("a child that keeps the connection open does not stand in for the peer
   CHECK((*peer)->check().error().code == Code::kUnavailable);
 }
 
-TEST_CASE("a peer that was gone before it was looked at is refused") {
+TEST_CASE(
+    "fault 39: a peer that was gone before it was looked at is refused, whoever has its pid") {
+  ClientProcess client(/*heir=*/true);
+  client.exit();
+  client.reap();
+
+  auto peer = Peer::of_socket(client.socket());
+
+  REQUIRE_FALSE(peer);
+  CHECK(peer.error().code == Code::kUnavailable);
+}
+
+TEST_CASE("fault 42: a zombie whose child keeps the connection open is refused") {
   ClientProcess client(/*heir=*/true);
   client.exit();
 
-  auto zombie = Peer::of_socket(client.socket());
-  client.reap();
-  auto reaped = Peer::of_socket(client.socket());
+  auto peer = Peer::of_socket(client.socket());
 
-  REQUIRE_FALSE(zombie);
-  CHECK(zombie.error().code == Code::kUnavailable);
-  REQUIRE_FALSE(reaped);
-  CHECK(reaped.error().code == Code::kUnavailable);
+  REQUIRE_FALSE(peer);
+  CHECK(peer.error().code == Code::kUnavailable);
+  CHECK(peer.error().message.ends_with("has exited"));
 }
 
-TEST_CASE("a peer that runs another program is another workload") {
+TEST_CASE("fault 42: a peer without its main thread is refused, though it lives") {
+  ClientProcess client;
+  auto peer = Peer::of_socket(client.socket());
+  REQUIRE(peer);
+
+  client.lose_main_thread();
+
+  CHECK((*peer)->alive());
+  for (const auto& refused : {(*peer)->check().error(), Peer::of_socket(client.socket()).error(),
+                              Peer::of_process(client.pid()).error()}) {
+    CHECK(refused.code == Code::kUnavailable);
+    CHECK(refused.message.ends_with("its main thread has exited"));
+  }
+}
+
+TEST_CASE("fault 42: so it is where its executable may not be looked at") {
+  if (::geteuid() != 0) return;  // we may look at all that we can start
+  ClientProcess client;
+  client.lose_main_thread();
+
+  pid_t other = ::fork();
+  if (other == 0) {
+    auto peer = ::setuid(12345) == 0 ? Peer::of_process(client.pid()) : nullptr;
+    ::_exit(!peer && peer.error().message.ends_with("its main thread has exited") ? 0 : 1);
+  }
+
+  int status = -1;
+  ::waitpid(other, &status, 0);
+  CHECK(status == 0);
+}
+
+TEST_CASE("fault 40: a peer that runs another program is another workload") {
   ClientProcess client;
   auto peer = Peer::of_socket(client.socket());
   REQUIRE(peer);
@@ -79,7 +121,7 @@ TEST_CASE("a peer that runs another program is another workload") {
   CHECK(checked.error().message.find("its executable changed") != std::string::npos);
 }
 
-TEST_CASE("a socket that nobody has connected has no peer") {
+TEST_CASE("fault 42: a socket whose peer has no pid here has no peer") {
   Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
 
   auto peer = Peer::of_socket(socket.get());

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "test/attest/client_process.h"
@@ -103,6 +104,13 @@ TEST_CASE("a stat that is cut off or garbled has no start time") {
   CHECK_FALSE(parse_start_time("42 (cat) S 1 2 3 4 5 6 7 8 9 1 2 3 4 5 6 7 8 9 -1 99 9\n"));
 }
 
+TEST_CASE("the state is found behind any name, and must be there") {
+  CHECK(parse_state(stat_with("a) Z 1 (b")) == 'S');
+  CHECK_FALSE(parse_state(""));
+  CHECK_FALSE(parse_state("42 (cat) Z\n"));
+  CHECK_FALSE(parse_state("42 (cat) SS 1 2 3 4 5 6 7 8 9 1 2 3 4 5 6 7 8 9 1 99 9\n"));
+}
+
 TEST_CASE("only a user namespace that maps every uid has no overflow uid") {
   CHECK(maps_every_uid("         0          0 4294967295\n"));
 
@@ -150,7 +158,27 @@ TEST_CASE("the executable is the file that stat knows") {
   CHECK(file->links == expected_file.st_nlink);
 }
 
+// What `look` finds as a user that may not look at us, if we may become one, or at init.
+template <class Look>
+bool as_another_user(Look look) {
+  bool is_root = ::geteuid() == 0;
+  pid_t other = is_root ? ::getpid() : 1;
+  if (!is_root) return look(other);
+  pid_t child = ::fork();
+  if (child == 0) ::_exit(::setuid(12345) == 0 && look(other) ? 0 : 1);
+  int status = -1;
+  ::waitpid(child, &status, 0);
+  return status == 0;
+}
+
 TEST_CASE("an executable that may not be looked at is empty, not an error") {
+  CHECK(as_another_user([](pid_t pid) {
+    auto exe = ProcDirectory(pid).executable();
+    return exe && !*exe && ProcDirectory(pid).executable_id() == FileId();
+  }));
+}
+
+TEST_CASE("a process that has no executable has no id of one") {
   TemporaryDirectory root;
   root.write("7/status", "");
 
@@ -159,7 +187,8 @@ TEST_CASE("an executable that may not be looked at is empty, not an error") {
 
   REQUIRE(exe);
   CHECK_FALSE(*exe);
-  CHECK(directory.executable_id() == FileId());
+  REQUIRE_FALSE(directory.executable_id());
+  CHECK(directory.executable_id().error().code == Code::kNotFound);
 }
 
 TEST_CASE("a process that is not there is an error that names it") {

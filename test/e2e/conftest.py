@@ -1,13 +1,16 @@
 """Fixtures: real Envoys and the clients of three languages, besides those of the kit."""
+import pathlib
 import shutil
 import sys
+import tempfile
 
 import pytest
 
-from kit import clients, envoy, load
+from kit import clients, docker_engine, envoy, load
 from kit.agent import identity, spiffe_id
 from kit.process import IS_ROOT, install_copy, wait_until
-from kit.setting import CLIENT_UID, NOBODY_UID, ROOT, WEB_UID, needs_root, parts  # noqa: F401 (some for the tests)
+from kit.setting import (CLIENT_UID, NOBODY_UID, ROOT, WEB_UID, needs_root, parts,  # noqa: F401 (some for the tests)
+                         skip_part)
 
 pytest_plugins = ["kit.fixtures"]
 WEB, CLIENT = spiffe_id("web"), spiffe_id("client")
@@ -28,6 +31,21 @@ def envoys(shared_folder):
         pytest.skip("no Envoy")
     parts["envoy"] = f"real ({envoy.version(path)})"
     return tuple(install_copy(path, shared_folder / name) for name in ("envoy-server", "envoy-client"))
+
+
+@pytest.fixture(scope="session")
+def docker():
+    """A Docker engine of our own."""
+    if why := docker_engine.why_impossible():
+        skip_part("docker", why)
+    with tempfile.TemporaryDirectory(prefix="np-docker-", ignore_cleanup_errors=True) as folder:
+        try:
+            engine = docker_engine.DockerEngine(pathlib.Path(folder))
+        except (RuntimeError, TimeoutError) as reason:
+            skip_part("docker", f"Docker's engine does not start here: {str(reason)[-300:]}")
+        parts["docker"] = "real (dockerd)"
+        yield engine
+        engine.stop()
 
 
 @pytest.fixture(scope="session")

@@ -81,7 +81,7 @@ def test_who_connects_before_the_agent_runs_is_served(agent, sockets, launch):
     assert agent.json("status")["identities"]
 
 
-def test_hundred_restarts_on_sockets_of_systemd_refuse_nobody(agent, sockets, launch, start_callers):
+def test_fault_86_hundred_restarts_on_sockets_of_systemd_refuse_nobody(agent, sockets, launch, start_callers):
     first, log = launch(sockets)
     ready(first, log)
     callers = start_callers(agent)
@@ -93,7 +93,7 @@ def test_hundred_restarts_on_sockets_of_systemd_refuse_nobody(agent, sockets, la
     assert agent.public.is_socket() and agent.admin.is_socket()
 
 
-def test_hundred_restarts_on_stored_sockets_refuse_nobody(agent, launch, start_callers, folder):
+def test_fault_86_hundred_restarts_on_stored_sockets_refuse_nobody(agent, launch, start_callers, folder):
     notified = systemd.Notified(folder / "notify")
     env = {"NOTIFY_SOCKET": str(notified.path)}
     try:

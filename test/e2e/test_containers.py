@@ -2,50 +2,31 @@
 import os
 import pathlib
 import re
-import shutil
 import subprocess
-import tempfile
 import uuid
 
 import pytest
 
-from kit import docker_engine, kubelet as kubelets
+from kit import clients, docker_engine, kubelet as kubelets
 from kit.agent import identity, spiffe_id
 from kit.cgroups import remove, unified_hierarchy, writable_hierarchies
 from kit.process import IS_ROOT, wait_until
-from kit.setting import ROOT, parts
+from kit.setting import ROOT, parts, skip_part
 
 USER = 1234
 WEB = spiffe_id("web")
 TEMPLATE = identity("ns/{k8s:ns}/sa/{k8s:sa}", "k8s:ns:*", "k8s:sa:*")
 
 
-def skip(part, why):
-    parts[part] = f"skipped ({why})"
-    pytest.skip(why)
-
-
-@pytest.fixture(scope="session")
-def engine():
+@pytest.fixture(scope="module")
+def engine(docker, shared_folder):
     """With the image `client`: go-spiffe's, and nothing else."""
-    why = docker_engine.why_impossible() or (None if shutil.which("go") else "no Go to build the client with")
-    if why:
-        skip("docker", why)
-    with tempfile.TemporaryDirectory(prefix="np-docker-", ignore_cleanup_errors=True) as name:
-        folder = pathlib.Path(name)
-        client = folder / "client"
-        built = subprocess.run(["go", "build", "-o", client, "."], cwd=ROOT / "test/e2e/clients/go", timeout=300,
-                               capture_output=True, text=True, env={**os.environ, "CGO_ENABLED": "0"})
-        if built.returncode != 0:
-            skip("docker", f"the Go client cannot be built: {built.stderr[-300:]}")
-        try:
-            made = docker_engine.DockerEngine(folder)
-        except (RuntimeError, TimeoutError) as reason:
-            skip("docker", f"Docker's engine does not start here: {str(reason)[-300:]}")
-        parts["docker"] = "real (dockerd)"
-        made.load("client", client)
-        yield made
-        made.stop()
+    try:
+        client = clients.build_static_go(ROOT, shared_folder / "client")
+    except clients.Missing as reason:
+        skip_part("docker", str(reason))
+    docker.load("client", docker_engine.image_of(client))
+    return docker
 
 
 @pytest.fixture
@@ -123,7 +104,7 @@ def delegated():
     """A cgroup that belongs to USER."""
     roots = writable_hierarchies() if IS_ROOT else []
     if not roots:
-        skip("delegated cgroups", "no cgroup hierarchy that we may write to")
+        skip_part("delegated cgroups", "no cgroup hierarchy that we may write to")
     top = roots[0] / f"np-forge-{uuid.uuid4().hex[:8]}"
     top.mkdir()
     for path in (top, top / "cgroup.procs", top / "tasks"):
@@ -216,7 +197,7 @@ def unified():
     root = unified_hierarchy() if IS_ROOT else None
     tried = root and subprocess.run(["unshare", "-C", "-m", "true"], capture_output=True)
     if not root or tried.returncode != 0:
-        skip("cgroup namespaces", "no cgroup v2 in which we may make cgroups and namespaces")
+        skip_part("cgroup namespaces", "no cgroup v2 in which we may make cgroups and namespaces")
     parts["cgroup namespaces"] = f"real ({root})"
     return root
 

@@ -19,7 +19,7 @@ def follow(agent, number, *more):
     return process
 
 
-def test_a_second_agent_that_was_not_told_to_follow_is_refused(make_agent):
+def test_fault_44_a_second_agent_that_was_not_told_to_follow_is_refused(make_agent):
     agent = make_agent([identity("web", f"unix:uid:{os.getuid()}")]).start()
 
     second = Process("agent", [agent.binary, "run", *agent.run_args], agent.home.parent / "second.log")
@@ -29,7 +29,7 @@ def test_a_second_agent_that_was_not_told_to_follow_is_refused(make_agent):
     assert workload.fetch(agent.address)
 
 
-def test_hundred_agents_follow_one_another_and_nobody_is_refused(make_agent, start_callers):
+def test_fault_89_hundred_agents_follow_one_another_and_nobody_is_refused(make_agent, start_callers):
     agent = make_agent([identity("web", f"unix:uid:{os.getuid()}")]).start()
     callers = start_callers(agent)
     current, begun = agent.process, time.monotonic()
@@ -50,7 +50,7 @@ def test_hundred_agents_follow_one_another_and_nobody_is_refused(make_agent, sta
     assert took <= 60
 
 
-def test_a_successor_that_is_killed_leaves_the_path_to_who_was_followed(make_agent):
+def test_fault_89_a_successor_that_is_killed_leaves_the_path_to_who_was_followed(make_agent):
     agent = make_agent([identity("web", f"unix:uid:{os.getuid()}")]).start()
     successor = follow(agent, 0)
     wait_until("the agent to know", lambda: "another agent took the path over" in agent.process.output())
@@ -62,7 +62,7 @@ def test_a_successor_that_is_killed_leaves_the_path_to_who_was_followed(make_age
     assert agent.json("status")["identities"]
 
 
-def test_a_successor_waits_for_a_trust_bundle_before_it_takes_the_path(make_agent, folder):
+def test_fault_89_a_successor_waits_for_a_trust_bundle_before_it_takes_the_path(make_agent, folder):
     """With a CA that it cannot reach it has nothing to serve: who serves goes on."""
     agent = make_agent([identity("web", f"unix:uid:{os.getuid()}")]).start()
     config = (agent.home / "agent.yaml").read_text()

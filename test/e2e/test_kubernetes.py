@@ -94,7 +94,7 @@ def test_a_pod_gets_its_identity_and_another_does_not(agent, kubelet, make_conta
     assert outside.returncode != 0
 
 
-def test_a_container_that_is_not_listed_yet_is_waited_for(agent, kubelet, make_container):
+def test_fault_61_a_container_that_is_not_listed_yet_is_waited_for(agent, kubelet, make_container):
     web = make_container()
     served = agent()
     threading.Timer(2.0, lambda: kubelet.pods.append(kubelets.pod(web.uid, web.id))).start()
@@ -125,7 +125,7 @@ def test_a_static_pod_is_known_by_the_hash_of_its_configuration(agent, kubelet, 
     assert has_identity(web.fetch(agent()))
 
 
-def test_a_token_that_is_replaced_is_read_again(agent, kubelet, make_container):
+def test_fault_59_a_token_that_is_replaced_is_read_again(agent, kubelet, make_container):
     web = make_container()
     kubelet.pods = [kubelets.pod(web.uid, web.id)]
     served = agent(reuse="0s")
@@ -140,7 +140,7 @@ def test_a_token_that_is_replaced_is_read_again(agent, kubelet, make_container):
     assert "the-next" not in served.log.read_text()
 
 
-def test_a_kubelet_that_is_down_or_talks_nonsense_denies_nobody(agent, kubelet, make_container):
+def test_fault_57_a_kubelet_that_is_down_or_talks_nonsense_denies_nobody(agent, kubelet, make_container):
     web = make_container()
     kubelet.pods = [kubelets.pod(web.uid, web.id)]
     served = agent(wait="2s", reuse="0s")
@@ -158,7 +158,7 @@ def test_a_kubelet_that_is_down_or_talks_nonsense_denies_nobody(agent, kubelet, 
     assert has_identity(web.fetch(served))
 
 
-def test_a_list_of_fifty_megabytes_is_read_in_bounded_memory(agent, kubelet, make_container):
+def test_fault_60_a_list_of_fifty_megabytes_is_read_in_bounded_memory(agent, kubelet, make_container):
     web = make_container()
     kubelet.pods = [kubelets.pod(web.uid, web.id)]
     kubelet.padding = 50_000_000

@@ -7,7 +7,7 @@ import pytest
 
 from conftest import NOBODY_UID, needs_root
 from kit import workload
-from kit.agent import identity, spiffe_id
+from kit.agent import accepts, identity, spiffe_id
 from kit.process import wait_until
 
 
@@ -56,7 +56,7 @@ def test_systemd_hears_of_readiness_and_of_the_end(agent, folder):
     assert agent.process.popen.wait(10) == 0
 
 
-def test_a_second_agent_on_the_same_socket_is_refused_and_the_first_untouched(agent, make_agent, own_uid):
+def test_fault_44_a_second_agent_on_the_same_socket_is_refused_and_the_first_untouched(agent, make_agent, own_uid):
     agent.start()
     inode = agent.public.stat().st_ino
     second = make_agent([identity("web", own_uid)], home="second",
@@ -70,7 +70,7 @@ def test_a_second_agent_on_the_same_socket_is_refused_and_the_first_untouched(ag
     assert agent.command("fetch", "x509").returncode == 0
 
 
-def test_a_killed_agent_leaves_a_socket_that_the_next_one_replaces_and_the_same_root(agent):
+def test_fault_43_a_killed_agent_leaves_a_socket_that_the_next_one_replaces_and_the_same_root(agent):
     agent.start()
     roots = agent.json("status")["roots"]
     agent.kill()
@@ -122,7 +122,7 @@ def test_a_bad_ca_file_is_refused_by_name_and_left_as_it_is(agent, spoil):
     assert (ca.read_bytes(), ca.stat().st_mode, os.listdir(agent.state)) == before
 
 
-def test_a_socket_directory_that_others_may_write_is_refused(agent):
+def test_fault_46_a_socket_directory_that_others_may_write_is_refused(agent):
     agent.public.parent.chmod(0o777)
 
     code, output = start_and_fail(agent)
@@ -132,7 +132,49 @@ def test_a_socket_directory_that_others_may_write_is_refused(agent):
     assert os.listdir(agent.public.parent) == []
 
 
-def test_missing_directories_are_made(agent):
+@needs_root
+def test_fault_46_a_socket_directory_of_another_user_is_refused(agent):
+    os.chown(agent.public.parent, NOBODY_UID, NOBODY_UID)
+
+    code, output = start_and_fail(agent)
+
+    assert code == 1
+    assert f"{agent.public.parent} belongs to uid {NOBODY_UID}" in output
+    assert os.listdir(agent.public.parent) == []
+
+
+def test_fault_46_a_socket_directory_that_is_a_link_is_refused(agent):
+    real = agent.public.parent.with_name("real")
+    agent.public.parent.rename(real)
+    agent.public.parent.symlink_to(real)
+
+    code, output = start_and_fail(agent)
+
+    assert code == 1
+    assert f"{agent.public.parent} is a symlink" in output
+    assert os.listdir(real) == []
+
+
+@pytest.mark.parametrize("how", ["removed", "replaced"])
+def test_fault_45_a_path_that_is_changed_is_back_and_earlier_connections_live_on(agent, how):
+    agent.start()
+    with workload.channel(agent.address) as opened, socket.socket(socket.AF_UNIX) as foreign:
+        answers = workload.stream(opened, timeout=30)
+        first = next(answers)
+        inode = agent.public.stat().st_ino
+        agent.public.unlink()
+        if how == "replaced":
+            foreign.bind(str(agent.public))  # and does not listen
+
+        wait_until("the path to be back", lambda: accepts(agent.public), 10)
+
+        assert agent.public.stat().st_ino != inode
+        assert agent.command("fetch", "x509").returncode == 0
+        agent.rotate()
+        assert next(answers) != first
+
+
+def test_fault_46_missing_directories_are_made(agent):
     for made in (agent.public.parent, agent.admin.parent, agent.state):
         made.rmdir()
 

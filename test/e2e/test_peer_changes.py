@@ -64,7 +64,7 @@ def check_only_the_changed_one_is_dropped(agent, changed, bystander, what):
     assert f"its {what} changed after it connected" in agent.log.read_text()
 
 
-def test_a_caller_that_became_another_user_gets_no_new_key(agent, start_changeling):
+def test_fault_40_a_caller_that_became_another_user_gets_no_new_key(agent, start_changeling):
     changed, bystander = start_changeling(), start_changeling()
     os.kill(changed.process.pid, signal.SIGUSR1)
     wait_until("the change", lambda: {"event": "changed"} in changed.lines())
@@ -72,7 +72,7 @@ def test_a_caller_that_became_another_user_gets_no_new_key(agent, start_changeli
     check_only_the_changed_one_is_dropped(agent, changed, bystander, "uid")
 
 
-def test_a_caller_that_was_moved_to_another_cgroup_gets_no_new_key(agent, start_changeling, other_cgroup):
+def test_fault_40_a_caller_that_was_moved_to_another_cgroup_gets_no_new_key(agent, start_changeling, other_cgroup):
     changed, bystander = start_changeling(), start_changeling()
     (other_cgroup / "cgroup.procs").write_text(str(changed.process.pid))
     try:

@@ -11,7 +11,7 @@ ROUNDS = 300
 pytestmark = needs_root
 
 
-def test_whoever_gets_a_callers_pid_and_socket_gets_no_identity(nodepilot, folder):
+def test_fault_39_whoever_gets_a_callers_pid_and_socket_gets_no_identity(nodepilot, folder):
     home = folder / "reuse"
     done = subprocess.run(["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", sys.executable, str(RIG),
                            str(nodepilot), str(home), str(NOBODY_UID), str(ROUNDS)],

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Holds test runs against the catalogue of faults and writes docs/faults.md, one row for each fault.
 
-usage: report.py [--check] RUN.xml...    (JUnit: of test_faults and of pytest)
+usage: report.py [--check] RUN.xml... [--also RUN.xml...]    (JUnit: of test_faults and of pytest; of other suites)
 
 A test is named for the one fault that it makes: "fault 09: a leaf for another key is refused",
 test_fault_82_the_next_call_has_the_new_token. A fault has a test that passed, or a reason in the
@@ -19,7 +19,7 @@ NAMED = re.compile(r"(?:test_)?fault[ _](\d\d)(?:: |_)")
 
 HEAD = """# Faults
 
-What goes wrong around a node agent, what it owes then, and whether it does. `test/faults/report.py` writes this page from a run of the tests in `test/faults`, each of which is named for its fault; `./check` fails if a row fails, is missing without a reason or differs from what is written here.
+What goes wrong around a node agent, what it owes then, and whether it does. `test/faults/report.py` writes this page from a run of the tests that are named for a fault, as are all of those in `test/faults`; `./check` fails if a row fails, is missing without a reason or differs from what is written here.
 
 What holds in every row:
 

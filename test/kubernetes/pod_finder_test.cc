@@ -90,7 +90,7 @@ TEST_CASE("who waits for an answer looks less and less often") {
   CHECK(rig.find(1, 'a').error().retry_after == 500ms);
 }
 
-TEST_CASE("F61: a container that is not listed yet is waited for, each time with a new list") {
+TEST_CASE("fault 61: a container that is not listed yet is waited for, each time with a new list") {
   FinderRig rig;
   rig.kubelet.list({pod_json(2, container_id('b'))});
 
@@ -108,7 +108,8 @@ TEST_CASE("F61: a container that is not listed yet is waited for, each time with
   CHECK(pod_of(rig.find(1, 'a')) == "web-1");
 }
 
-TEST_CASE("F61: a container that is never listed is given up in the end, which is not remembered") {
+TEST_CASE(
+    "fault 61: a container that is never listed is given up in the end, which is not remembered") {
   FinderRig rig({.wait = 30s});
   Time start = rig.clock.now();
 
@@ -147,7 +148,7 @@ TEST_CASE("the kubelet is not asked more often than ten times a second") {
   CHECK(rig.kubelet.asked == 10);
 }
 
-TEST_CASE("F61: a malformed list is asked for anew, and told in the end") {
+TEST_CASE("fault 61: a malformed list is asked for anew, and told in the end") {
   FinderRig rig({.wait = 30s});
   rig.kubelet.text = "{\"kind\":";
 
@@ -166,7 +167,8 @@ TEST_CASE("F61: a malformed list is asked for anew, and told in the end") {
   CHECK(answer.error().message == "ask the kubelet: list of pods: malformed at byte 9");
 }
 
-TEST_CASE("F57: while the kubelet is down, whoever is known keeps its selectors and nobody else") {
+TEST_CASE(
+    "fault 57: while the kubelet is down, whoever is known keeps its selectors and nobody else") {
   FinderRig rig;
   rig.kubelet.list({pod_json(1, container_id('a')), pod_json(2, container_id('b'))});
   CHECK(pod_of(rig.find(1, 'a', 77)) == "web-1");
@@ -186,7 +188,7 @@ TEST_CASE("F57: while the kubelet is down, whoever is known keeps its selectors 
   CHECK_FALSE(rig.find(2, 'b', 77));
 }
 
-TEST_CASE("F57: a kubelet that is back is heard") {
+TEST_CASE("fault 57: a kubelet that is back is heard") {
   FinderRig rig;
   rig.kubelet.failure = Error{Code::kUnavailable, "connect: refused"};
   CHECK_FALSE(rig.find(1, 'a'));
@@ -197,7 +199,8 @@ TEST_CASE("F57: a kubelet that is back is heard") {
   CHECK(pod_of(rig.find(1, 'a')) == "web-1");
 }
 
-TEST_CASE("F57: a kubelet that has just been started and lists nothing yet takes nothing away") {
+TEST_CASE(
+    "fault 57: a kubelet that has just been started and lists nothing yet takes nothing away") {
   FinderRig rig;
   rig.kubelet.list({pod_json(1, container_id('a'))});
   CHECK(pod_of(rig.find(1, 'a', 77)) == "web-1");
@@ -209,7 +212,7 @@ TEST_CASE("F57: a kubelet that has just been started and lists nothing yet takes
 }
 
 TEST_CASE(
-    "F58: while the kubelet is slow, whoever is known is not held up for more than a second") {
+    "fault 58: while the kubelet is slow, whoever is known is not held up for more than a second") {
   FinderRig rig;
   rig.kubelet.list({pod_json(1, container_id('a'))});
   CHECK(pod_of(rig.find(1, 'a', 77)) == "web-1");
@@ -224,7 +227,7 @@ TEST_CASE(
   CHECK(rig.waiting.size() == 1);
 }
 
-TEST_CASE("F58: a kubelet that does not answer is given up after the wait") {
+TEST_CASE("fault 58: a kubelet that does not answer is given up after the wait") {
   FinderRig rig({.wait = 30s});
   rig.hold();
 
@@ -236,7 +239,7 @@ TEST_CASE("F58: a kubelet that does not answer is given up after the wait") {
   CHECK(rig.waiting.size() == 1);
 }
 
-TEST_CASE("F59: a refusal by the kubelet is told at once, as unavailable") {
+TEST_CASE("fault 59: a refusal by the kubelet is told at once, as unavailable") {
   FinderRig rig;
   rig.kubelet.failure = Error{Code::kPermissionDenied, "status 403"};
 

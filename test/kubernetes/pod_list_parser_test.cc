@@ -1,6 +1,9 @@
 #include "attest/kubernetes/pod_list_parser.h"
 
 #include <doctest/doctest.h>
+#include <malloc.h>
+
+#include <algorithm>
 
 #include "test/kubernetes/pod_json.h"
 
@@ -8,6 +11,7 @@ namespace nodepilot {
 namespace {
 
 using testing::container_id;
+using testing::container_id_of;
 using testing::list_json;
 using testing::pod_json;
 using testing::pod_uid;
@@ -274,6 +278,57 @@ TEST_CASE("size, depth and number are bounded") {
                     "", small_tokens),
             "larger than 100 bytes"));
   CHECK(has(refusal(long_token(std::string(101, '1')), "", small_tokens), "larger than 100 bytes"));
+}
+
+// Pods of 5 KB each, made while they are read, so that whatever is held is held by who reads.
+class ManyPods : public PodListText {
+ public:
+  explicit ManyPods(unsigned pods) : pods_(pods) {}
+
+  expected<std::string_view> read() override {
+    most_held_ = std::max(most_held_, held());
+    piece_ = next();
+    bytes_ += piece_.size();
+    return piece_;
+  }
+
+  std::size_t bytes() const { return bytes_; }
+  // Bytes of heap beyond those in use at the beginning, at most.
+  std::size_t most_held() const { return most_held_ - held_before_; }
+
+ private:
+  static std::size_t held() {
+    auto info = ::mallinfo2();  // all zero where a sanitizer has replaced malloc
+    return info.uordblks + info.hblkhd;
+  }
+
+  std::string next() {
+    if (number_ > pods_) return "";
+    if (number_++ == pods_) return "]}";
+    Json pod = pod_json(number_, container_id_of(number_));
+    pod["metadata"]["annotations"]["padding"] = std::string(5'000 - pod.dump().size(), 'x');
+    return (number_ == 1 ? R"({"kind":"PodList","items":[)" : ",") + pod.dump();
+  }
+
+  const unsigned pods_;
+  const std::size_t held_before_ = held();
+  std::size_t most_held_ = held_before_;
+  std::size_t bytes_ = 0;
+  unsigned number_ = 0;
+  std::string piece_;
+};
+
+TEST_CASE("fault 60: ten thousand pods in fifty megabytes are read one by one") {
+  ManyPods text(10'000);
+
+  auto list = parse_pod_list(text, "node-1");
+
+  REQUIRE_MESSAGE(list, list.error().message);
+  CHECK(text.bytes() > 50'000'000);
+  CHECK(text.most_held() < 25'000'000);
+  for (unsigned number : {1U, 5'000U, 10'000U}) {
+    CHECK(*list->index.find(pod_uid(number), container_id_of(number)));
+  }
 }
 
 TEST_CASE("pieces may end anywhere") {

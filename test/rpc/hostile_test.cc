@@ -324,7 +324,7 @@ TEST_CASE("requests of a client that reads no answers pile up only so far") {
   check_honest_client_is_served(rig);
 }
 
-TEST_CASE("bytes from another process than the one that connected end the connection") {
+TEST_CASE("fault 41: bytes from another process than the one that connected end the connection") {
   ServerRig rig;
   auto& client = rig.connect();
   client.call("/test.T/Watch", "");
@@ -342,7 +342,9 @@ TEST_CASE("bytes from another process than the one that connected end the connec
   CHECK(client.pongs() == 0);
 }
 
-TEST_CASE("a connection ends with the process that made it, though its child keeps the socket") {
+TEST_CASE(
+    "fault 41: a connection ends with the process that made it, though its child keeps the "
+    "socket") {
   ServerRig rig;
   rig.start();
   int parent_lives[2];
@@ -417,7 +419,7 @@ class Changeling {
   pid_t child_ = 0;
 };
 
-TEST_CASE("a key does not go to a process that has become another program") {
+TEST_CASE("fault 40: a key does not go to a process that has become another program") {
   ServerRig rig;
   rig.start();
   Changeling client(rig.path(), "/test.T/Watch");
@@ -433,7 +435,9 @@ TEST_CASE("a key does not go to a process that has become another program") {
   CHECK(rig.sent == 1);
 }
 
-TEST_CASE("a key does not go to a process that became another program while its call was handled") {
+TEST_CASE(
+    "fault 40: a key does not go to a process that became another program while its call was "
+    "handled") {
   ServerRig rig;
   std::optional<Changeling> client;
   bool called = false;

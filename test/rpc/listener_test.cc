@@ -19,7 +19,7 @@ int open_descriptors() {
   return n;
 }
 
-TEST_CASE("a second listener at the same path is refused, the first serves on") {
+TEST_CASE("fault 44: a second listener at the same path is refused, the first serves on") {
   ServerRig rig;
   rig.start();
   Listener::Options options;
@@ -99,7 +99,7 @@ TEST_CASE("out of descriptors, the newest is shed; later ones are served again")
   CHECK(later[stream].status() == 0);
 }
 
-TEST_CASE("a path that somebody removes is put back, earlier connections live on") {
+TEST_CASE("fault 45: a path that somebody removes is put back, earlier connections live on") {
   ServerRig rig;
   auto& client = rig.connect();
   rig.settle();
@@ -114,7 +114,8 @@ TEST_CASE("a path that somebody removes is put back, earlier connections live on
   }
 }
 
-TEST_CASE("a successor waits until told, then takes the path; earlier connections live on") {
+TEST_CASE(
+    "fault 89: a successor waits until told, then takes the path; earlier connections live on") {
   ServerRig rig;
   auto& earlier = rig.connect();
   rig.settle();
@@ -149,7 +150,7 @@ TEST_CASE("a successor waits until told, then takes the path; earlier connection
   CHECK(second->standing() == Listener::Standing::kServing);
 }
 
-TEST_CASE("who was followed serves its path again when the successor has ended") {
+TEST_CASE("fault 89: who was followed serves its path again when the successor has ended") {
   ServerRig rig;
   rig.start();
   Listener::Options options;
@@ -185,7 +186,7 @@ TEST_CASE("a successor that waits takes the path when the other ends") {
   CHECK(fs::exists(rig.path()));
 }
 
-TEST_CASE("who waits in the queue of a socket that was followed is told that it drains") {
+TEST_CASE("fault 89: who waits in the queue of a socket that was followed is told that it drains") {
   ServerRig rig;
   rig.start();
   Listener::Options options;

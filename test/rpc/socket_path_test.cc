@@ -76,7 +76,7 @@ TEST_CASE("a claimed path accepts connections and has the mode asked for") {
   CHECK(claimed->holder() == Holder::kUs);
 }
 
-TEST_CASE("a path in use is refused, and its server stays untouched") {
+TEST_CASE("fault 44: a path in use is refused, and its server stays untouched") {
   TemporaryDirectory directory;
   fs::path path = directory / "agent.sock";
   auto first = SocketPath::claim(path, 0600);
@@ -90,7 +90,7 @@ TEST_CASE("a path in use is refused, and its server stays untouched") {
   CHECK(accepts(path));
 }
 
-TEST_CASE("the socket and the leftovers of a crashed run are replaced") {
+TEST_CASE("fault 43: the socket and the leftovers of a crashed run are replaced") {
   TemporaryDirectory directory;
   fs::path path = directory / "agent.sock";
   for (const char* name : {"agent.sock", "agent.sock.new"}) {
@@ -129,7 +129,7 @@ TEST_CASE("the path is removed with its owner, the lock is free again") {
   CHECK(SocketPath::claim(path, 0600));
 }
 
-TEST_CASE("somebody else's socket at our path is left alone") {
+TEST_CASE("fault 45: somebody else's socket at our path is left alone") {
   TemporaryDirectory directory;
   fs::path path = directory / "agent.sock";
   {
@@ -144,7 +144,7 @@ TEST_CASE("somebody else's socket at our path is left alone") {
   CHECK(fs::exists(path));
 }
 
-TEST_CASE("a path that was removed can be taken back") {
+TEST_CASE("fault 45: a path that was removed can be taken back") {
   TemporaryDirectory directory;
   fs::path path = directory / "agent.sock";
   auto claimed = SocketPath::claim(path, 0600);
@@ -158,13 +158,13 @@ TEST_CASE("a path that was removed can be taken back") {
   CHECK(accepts(path));
 }
 
-TEST_CASE("a missing directory is refused with the command that mends it") {
+TEST_CASE("fault 46: a missing directory is refused with the command that mends it") {
   TemporaryDirectory directory;
 
   CHECK(refusal(directory / "no" / "agent.sock").find("mkdir -m 0755 ") != std::string::npos);
 }
 
-TEST_CASE("a directory that is a symlink is refused") {
+TEST_CASE("fault 46: a directory that is a symlink is refused") {
   TemporaryDirectory directory;
   fs::create_directory(directory / "real");
   fs::create_directory_symlink(directory / "real", directory / "link");
@@ -172,7 +172,7 @@ TEST_CASE("a directory that is a symlink is refused") {
   CHECK(refusal(directory / "link" / "agent.sock").find("is a symlink") != std::string::npos);
 }
 
-TEST_CASE("a directory that others may write is refused") {
+TEST_CASE("fault 46: a directory that others may write is refused") {
   for (mode_t mode : {0775, 0757, 01777}) {
     TemporaryDirectory directory;
     REQUIRE(::chmod(directory.path().c_str(), mode) == 0);
@@ -227,7 +227,9 @@ TEST_CASE("who may follow changes nothing until it listens; then the path is its
   CHECK_FALSE(fs::exists(directory / "agent.sock.next"));
 }
 
-TEST_CASE("who was followed neither removes the path at its end nor inherits it from a live one") {
+TEST_CASE(
+    "fault 89: who was followed neither removes the path at its end nor inherits it from a live "
+    "one") {
   TemporaryDirectory directory;
   fs::path path = directory / "agent.sock";
   auto first = std::make_unique<expected<SocketPath>>(SocketPath::claim(path, 0600));
@@ -271,7 +273,7 @@ TEST_CASE("of two that follow one, the later serves; none is in the other's way"
   CHECK(has_waiting(*third_socket));
 }
 
-TEST_CASE("the path of a successor that died is inherited by who was followed") {
+TEST_CASE("fault 89: the path of a successor that died is inherited by who was followed") {
   TemporaryDirectory directory;
   fs::path path = directory / "agent.sock";
   auto first = SocketPath::claim(path, 0600);
@@ -291,7 +293,8 @@ TEST_CASE("the path of a successor that died is inherited by who was followed") 
   CHECK(accepts(path));
 }
 
-TEST_CASE("a successor that died between its two renames leaves the path to who was followed") {
+TEST_CASE(
+    "fault 89: a successor that died between its two renames leaves the path to who was followed") {
   TemporaryDirectory directory;
   fs::path path = directory / "agent.sock";
   auto first = SocketPath::claim(path, 0600);
@@ -338,7 +341,7 @@ TEST_CASE("a lock that somebody removed is taken again") {
   CHECK(claimed->holder() == Holder::kUs);
 }
 
-TEST_CASE("an adopted socket is used as it is, and its path stays") {
+TEST_CASE("fault 86: an adopted socket is used as it is, and its path stays") {
   TemporaryDirectory directory;
   fs::path path = directory / "agent.sock";
   Fd passed = bound_at(path, true);
@@ -378,7 +381,7 @@ TEST_CASE("what is passed and does not listen at the path is refused by what it 
   CHECK(why(bound_at(other, true)) == told + "is bound at " + other.string());
 }
 
-TEST_CASE("a kept socket is resumed with who waits in its queue") {
+TEST_CASE("fault 86: a kept socket is resumed with who waits in its queue") {
   TemporaryDirectory directory;
   fs::path path = directory / "agent.sock";
   Fd stored;

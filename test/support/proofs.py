@@ -1,7 +1,8 @@
 """Holds test runs against a catalogue of what must be proven, and writes the page that says so.
 
 A catalogue is JSON: title -> rows. A test is named for the one row that it proves. A row has a test
-that passed, or a reason not to, never both.
+that passed, or a reason not to, never both. Runs of --also are of suites with other purposes, too:
+of those only the tests that are named for a row count.
 """
 import argparse
 import dataclasses
@@ -92,15 +93,19 @@ class Proofs:
         """Writes the page, or with --check compares it; the exit code."""
         parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
         parser.add_argument("--check", action="store_true")
+        parser.add_argument("--also", nargs="+", default=[], metavar="RUN.xml")
         parser.add_argument("runs", nargs="+", metavar="RUN.xml")
         options = parser.parse_args()
         self.self_test()
         catalogue = json.loads(self.catalogue.read_text())
-        verdicts, wrong = self.judge(catalogue, *self.outcomes(options.runs))
+        found, strays = self.outcomes(options.runs)
+        for row, tests in self.outcomes(options.also)[0].items():
+            found.setdefault(row, []).extend(tests)
+        verdicts, wrong = self.judge(catalogue, found, strays)
         text, page = self.document(catalogue, verdicts), DOCS / self.page
         if not wrong and not options.check:
             page.write_text(text)
         if not wrong and page.read_text() != text:
-            wrong.append(f"{self.page} is out of date; write it anew: {sys.argv[0]} {' '.join(options.runs)}")
+            wrong.append(f"{self.page} is out of date; write it anew: {' '.join(arg for arg in sys.argv if arg != '--check')}")
         print(*(f"FAILED {line}" for line in wrong), self.summary(verdicts), sep="\n")
         return 1 if wrong else 0

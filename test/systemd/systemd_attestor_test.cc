@@ -26,7 +26,16 @@ constexpr const char* kUnitPath = "/org/freedesktop/systemd1/unit/web_2eservice"
 // A system bus with systemd's manager on it, as far as the attestor needs them. One client.
 class FakeSystemd {
  public:
-  enum class Manner { kKnows, kKnowsNone, kNoFile, kRefuses, kSilent, kNoGreeting };
+  enum class Manner {
+    kKnows,
+    kKnowsNone,
+    kRootSlice,
+    kNoFile,
+    kRefuses,
+    kSilent,
+    kNoGreeting,
+    kOtherPids
+  };
 
   explicit FakeSystemd(Manner manner) : manner_(manner) {
     sockaddr_un address{};
@@ -75,6 +84,10 @@ class FakeSystemd {
   void answer(sd_bus_message* call) {
     if (::sd_bus_message_is_method_call(call, "org.freedesktop.DBus", "Hello") > 0) {
       ::sd_bus_reply_method_return(call, "s", ":1.7");
+    } else if (::sd_bus_message_is_method_call(call, "org.freedesktop.DBus",
+                                               "GetConnectionUnixProcessID") > 0) {
+      auto pid = static_cast<std::uint32_t>(::getpid());
+      ::sd_bus_reply_method_return(call, "u", manner_ == Manner::kOtherPids ? pid + 1 : pid);
     } else if (::sd_bus_message_is_method_call(call, "org.freedesktop.systemd1.Manager",
                                                "GetUnitByPID") > 0) {
       answer_unit(call);
@@ -106,7 +119,8 @@ class FakeSystemd {
     bool right = std::string(interface) == "org.freedesktop.systemd1.Unit" &&
                  std::string(::sd_bus_message_get_path(call)) == kUnitPath;
     if (right && std::string(name) == "Id") {
-      ::sd_bus_reply_method_return(call, "v", "s", "web.service");
+      const char* id = manner_ == Manner::kRootSlice ? "-.slice" : "web.service";
+      ::sd_bus_reply_method_return(call, "v", "s", id);
     } else if (right && std::string(name) == "FragmentPath") {
       const char* file = manner_ == Manner::kNoFile ? "" : "/etc/systemd/system/web.service";
       ::sd_bus_reply_method_return(call, "v", "s", file);
@@ -161,6 +175,26 @@ TEST_CASE("a process of no unit has no selectors, which is no failure") {
 
   REQUIRE(found);
   CHECK(found->empty());
+}
+
+TEST_CASE("the root slice, where systemd counts who is in no unit, is no selector") {
+  FakeSystemd systemd(FakeSystemd::Manner::kRootSlice);
+
+  auto found = attest();
+
+  REQUIRE(found);
+  CHECK(found->empty());
+}
+
+TEST_CASE("a systemd to which our pids are other processes is not asked about them") {
+  FakeSystemd systemd(FakeSystemd::Manner::kOtherPids);
+
+  auto failed = attest();
+
+  REQUIRE_FALSE(failed);
+  CHECK(failed.error().code == Code::kUnavailable);
+  CHECK(failed.error().message.ends_with("it must run in systemd's pid namespace"));
+  CHECK(systemd.asked_pid() == 0);
 }
 
 TEST_CASE("a refusal of systemd's is a failure and tells the reason") {

@@ -1,8 +1,10 @@
 """Workloads written with other people's libraries, as processes that print JSON lines."""
 import importlib.metadata
 import json
+import os
 import re
 import shutil
+import subprocess
 import sys
 
 from kit.process import Process, wait_until
@@ -31,6 +33,17 @@ def find(name, root):
     proto = root / "proto" / "spiffe" / "workload.proto"
     version = json.loads(package.read_text())["version"]
     return lambda address, mode: ["node", folder / "client.js", address, mode, proto], version
+
+
+def build_static_go(root, target):
+    """go-spiffe's client as one file that runs in an empty container."""
+    if not shutil.which("go"):
+        raise Missing("no Go to build the client with")
+    built = subprocess.run(["go", "build", "-o", target, "."], cwd=root / "test/e2e/clients/go", timeout=300,
+                           capture_output=True, text=True, env={**os.environ, "CGO_ENABLED": "0"})
+    if built.returncode != 0:
+        raise Missing(f"the Go client cannot be built: {built.stderr[-300:]}")
+    return target
 
 
 class Client:

@@ -53,9 +53,9 @@ class DockerEngine:
         return subprocess.run(["docker", "-H", f"unix://{self.socket}", *map(str, args)], check=check,
                               capture_output=True, timeout=60, **options)
 
-    def load(self, name, program):
-        """Makes an image of `program`, a pathlib.Path of a static binary."""
-        self.docker("import", "-", name, input=image_of(program))
+    def load(self, name, root):
+        """Makes an image of `root`, the tar of a root file system."""
+        self.docker("import", "-", name, input=root)
 
     def run(self, image, *command, options=()):
         """Starts a container and returns its id. `options` are those of `docker run`."""

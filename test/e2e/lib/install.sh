@@ -14,7 +14,7 @@ build_packages=(
   libcjose-dev libjansson-dev  # cjose.pc asks for jansson.pc, its package does not
 )
 demo_packages=("${build_packages[@]}" ca-certificates curl openssl)
-check_packages=("${demo_packages[@]}" clang-format clang-tidy shellcheck git systemd
+check_packages=("${demo_packages[@]}" clang-format clang-tidy shellcheck git systemd dbus
   libbenchmark-dev nginx-light haproxy docker.io)
 
 as_root() {

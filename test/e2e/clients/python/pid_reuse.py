@@ -5,28 +5,14 @@ import os
 import pathlib
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import time
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
+from kit.raw_call import CALL, GREETING, SETTINGS, granted  # noqa: E402
+
 BINARY, HOME, UID, ROUNDS = sys.argv[1], pathlib.Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
-HEADERS = {":method": "POST", ":scheme": "http", ":path": "/SpiffeWorkloadAPI/FetchX509SVID", ":authority": "localhost",
-           "content-type": "application/grpc", "te": "trailers", "workload.spiffe.io": "true"}
-
-
-def frame(kind, flags, stream, payload):
-    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
-
-
-def literal(name, value):
-    return b"\0" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
-
-
-GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b"")
-CALL = (frame(1, 4, 1, b"".join(literal(*header) for header in HEADERS.items()))
-        + frame(0, 1, 1, b"\0\0\0\0\0"))
-SETTINGS = 4
 
 
 def forked(work):
@@ -40,21 +26,6 @@ def forked(work):
         code = 0
     finally:
         os._exit(code)
-
-
-def granted(client):
-    """Whether an identity comes before the end of the stream, or a second of silence."""
-    client.settimeout(1)
-    seen = b""
-    try:
-        while b"spiffe://" not in seen:
-            part = client.recv(65536)
-            if not part:
-                return False
-            seen += part
-        return True
-    except OSError:
-        return False
 
 
 def as_caller(work):
