@@ -49,6 +49,7 @@ class MeshStream : public CallerStream {
     if (!verdict) return end(Status(verdict.error()));
     if (*verdict == Verdict::kSubscription) workload_ = request.node().id().substr(0, kMaxShown);
     if (*verdict == Verdict::kNack) {
+      keeper_.note_rejection();
       log::warn("mesh policy rejected by client",
                 {{"pid", call().peer()->pid()},
                  {"workload", workload_},
