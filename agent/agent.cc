@@ -259,6 +259,7 @@ class Daemon {
         return tokens->note(peer, entries);
       };
     }
+    context.on_rejection = [this] { ++rejections_; };
     context.workload_request_bytes = config_.limits.workload_request_bytes;
     context.sds_request_bytes = config_.limits.sds_request_bytes;
     Methods methods;
@@ -282,6 +283,8 @@ class Daemon {
             .ca_name = ca_.authority->name(),
             .started_at = clock_.now(),
             .connections = [this] { return public_->connections(); },
+            .incidents = [this] { return public_->incidents(); },
+            .rejections = [this] { return rejections_; },
             .sealed = state_ != nullptr,
             .state_failure = [this] { return state_ ? state_->failure() : std::nullopt; },
             .federations =
@@ -291,7 +294,7 @@ class Daemon {
                 },
             .outputs = [this] { return output_status(); },
             .standing = [this] { return public_->standing(); },
-            .mesh_failure = [this] { return mesh_ ? mesh_->keeper.failure() : std::string(); }};
+            .mesh = mesh_ ? &mesh_->keeper : nullptr};
   }
 
   void stop(int signal) {
@@ -321,6 +324,7 @@ class Daemon {
   CallerIdentifier callers_;
   Refusals refusals_;
   SecretFiles secret_files_;
+  std::uint64_t rejections_ = 0;  // by clients of SDS
   std::optional<Meshing> mesh_;
   SystemdNotifier notifier_;
   boost::asio::signal_set signals_;
