@@ -18,6 +18,7 @@
 #include "agent/open_state.h"
 #include "agent/passed_sockets.h"
 #include "agent/systemd_notifier.h"
+#include "agent/telemetry.h"
 #include "attest/procfs.h"
 #include "rotation/federation/federation_keeper.h"
 #include "rotation/outputs/output_keeper.h"
@@ -138,6 +139,7 @@ class Daemon {
     if (config_.mesh) mesh_.emplace(config_, loop_, clock_);
     public_ = TRY(open(sockets, "public", config_.listen, public_methods()));
     admin_ = TRY(open(sockets, "admin", config_.admin, admin_methods(admin_context())));
+    TRY(start_telemetry());
 
     signals_.async_wait([this](const boost::system::error_code& error, int signal) {
       if (!error) stop(signal);
@@ -187,6 +189,8 @@ class Daemon {
     notifier_.status(leads ? "serving" : "another agent took over; serving who is connected");
     if (state_) state_->lead(leads);
     if (!leads && writing_) writing_->keepers.clear();
+    if (telemetry_ && leads) telemetry_->listen_patiently();
+    if (telemetry_ && !leads) telemetry_->close();
     if (leads) {
       if (auto started = start_outputs(); !started) {
         log::error("outputs not written", {{"error", started.error().message}});
@@ -237,6 +241,16 @@ class Daemon {
     for (const Output& output : config_.outputs) {
       writing.keepers.push_back(TRY(OutputKeeper::start(context, output)));
     }
+    return {};
+  }
+
+  // Who follows another agent on its network waits for its port; else an address that is taken is
+  // a mistake to be told of.
+  expected<void> start_telemetry() {
+    if (!config_.telemetry) return {};
+    telemetry_.emplace(loop_, clock_, *config_.telemetry, admin_context());
+    if (!options_.take_over) return telemetry_->listen();
+    telemetry_->listen_patiently();
     return {};
   }
 
@@ -330,6 +344,7 @@ class Daemon {
   boost::asio::signal_set signals_;
   std::unique_ptr<Listener> admin_;
   std::unique_ptr<Listener> public_;
+  std::optional<Telemetry> telemetry_;
   std::shared_ptr<void> bundle_watch_;  // while we wait for what to serve
   bool is_ready_ = false;
   bool leads_ = true;  // nobody has followed us

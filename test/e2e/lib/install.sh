@@ -10,7 +10,7 @@ build_packages=(
   g++ cmake ninja-build ccache pkg-config
   libssl-dev libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc
   libboost-dev nlohmann-json3-dev doctest-dev libyaml-cpp-dev libcli11-dev libspdlog-dev libfmt-dev
-  libexpected-dev libnghttp2-dev libsystemd-dev
+  libexpected-dev libnghttp2-dev libsystemd-dev prometheus-cpp-dev
   libcjose-dev libjansson-dev  # cjose.pc asks for jansson.pc, its package does not
 )
 demo_packages=("${build_packages[@]}" ca-certificates curl openssl)
