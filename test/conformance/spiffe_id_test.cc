@@ -45,7 +45,7 @@ std::string config_errors(const std::string& trust_domain, const std::string& id
 }
 
 // An SVID of example.org and what a peer holds it against.
-struct Peer {
+struct TlsPeer {
   TestCa ca = TestCa::root();
   PrivateKey key = PrivateKey::generate().value();
   std::string der = ca.leaf(key, kDomain + "/web").der();
@@ -176,14 +176,14 @@ TEST_CASE("ID-13 - an upper-case scheme or trust domain is refused, not folded")
 }
 
 TEST_CASE("ID-14 - a certificate with one byte of its ID changed is no SVID") {
-  Peer peer;
+  TlsPeer peer;
 
   CHECK(peer.refusal("/web", "/web") == "");
   CHECK(peer.refusal("/web", "/wea").find("signature") != std::string::npos);
 }
 
 TEST_CASE("ID-14 - a certificate with another key put in is no SVID") {
-  Peer peer;
+  TlsPeer peer;
   auto point = [](const PrivateKey& key) {
     const SecretBytes& der = key.pkcs8_der();
     return std::string(der.end() - 64, der.end());  // PKCS#8 of an EC key ends in the public point
@@ -200,7 +200,7 @@ TEST_CASE("ID-15 - a signed document that is no certificate is no SVID, though i
 
   CHECK_FALSE(Certificate::parse_der(request.der()));
   CHECK_FALSE(Certificate::parse_der("{\"sub\":\"spiffe://example.org/web\"}"));
-  CHECK_FALSE(verify_peer_chain({}, Peer().bundle, noon()));
+  CHECK_FALSE(verify_peer_chain({}, TlsPeer().bundle, noon()));
 }
 
 }  // namespace nodepilot

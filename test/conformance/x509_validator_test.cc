@@ -24,7 +24,7 @@ TrustBundle bundle_of(const Certificate& root, const std::string& name = "exampl
 }
 
 // A peer that shows a chain, and the bundle of example.org that it is held against.
-struct Peer {
+struct TlsPeer {
   TestCa ca = TestCa::root();
   PrivateKey key = PrivateKey::generate().value();
   TrustBundle bundle = bundle_of(ca.certificate);
@@ -56,10 +56,10 @@ Change with_id(const std::string& id) {
 
 }  // namespace
 
-TEST_CASE("X509-02 + one URI SAN is accepted") { CHECK(Peer().verify_leaf({}) == kAccepted); }
+TEST_CASE("X509-02 + one URI SAN is accepted") { CHECK(TlsPeer().verify_leaf({}) == kAccepted); }
 
 TEST_CASE("X509-02 - two URI SANs are rejected, whichever comes first") {
-  Peer peer;
+  TlsPeer peer;
 
   CHECK(has(peer.verify_leaf([](Recipe& r) { r.uri("https://example.org/"); }), "2 URI SANs"));
   CHECK(has(peer.verify_leaf([](Recipe& r) {
@@ -70,7 +70,7 @@ TEST_CASE("X509-02 - two URI SANs are rejected, whichever comes first") {
 }
 
 TEST_CASE("X509-02 - no URI SAN is rejected") {
-  Peer peer;
+  TlsPeer peer;
 
   CHECK(has(peer.verify_leaf([](Recipe& r) {
     r.sans = {{GEN_DNS, "example.org"}};
@@ -86,11 +86,11 @@ TEST_CASE("X509-03 + DNS, IP and e-mail SANs beside the ID are accepted") {
     r.sans.push_back({GEN_EMAIL, "web@example.org"});
   };
 
-  CHECK(Peer().verify_leaf(more) == kAccepted);
+  CHECK(TlsPeer().verify_leaf(more) == kAccepted);
 }
 
 TEST_CASE("X509-09 - a signing certificate is rejected as a peer, whatever its ID") {
-  Peer peer;
+  TlsPeer peer;
   TestCa named = peer.ca.intermediate("named", [](Recipe& r) { r.uri("spiffe://example.org/ca"); });
 
   CHECK(has(peer.verify({named.certificate}), "CA certificate"));
@@ -98,7 +98,7 @@ TEST_CASE("X509-09 - a signing certificate is rejected as a peer, whatever its I
 }
 
 TEST_CASE("X509-10 + a leaf below two intermediates is accepted") {
-  Peer peer;
+  TlsPeer peer;
   TestCa upper = peer.ca.intermediate("upper");
   TestCa lower = upper.intermediate("lower");
 
@@ -107,7 +107,7 @@ TEST_CASE("X509-10 + a leaf below two intermediates is accepted") {
 }
 
 TEST_CASE("X509-10 - an issuer without cA or keyCertSign is rejected") {
-  Peer peer;
+  TlsPeer peer;
 
   CHECK(peer.verify_below({}) == kAccepted);
   CHECK_FALSE(has(peer.verify_below([](Recipe& r) { r.basic_constraints = "critical,CA:FALSE"; }),
@@ -117,7 +117,7 @@ TEST_CASE("X509-10 - an issuer without cA or keyCertSign is rejected") {
 }
 
 TEST_CASE("X509-10 - an intermediate more than the path length allows is rejected") {
-  Peer peer;
+  TlsPeer peer;
   TestCa upper = peer.ca.intermediate(
       "upper", [](Recipe& r) { r.basic_constraints = "critical,CA:TRUE,pathlen:0"; });
   TestCa lower = upper.intermediate("lower");
@@ -128,28 +128,28 @@ TEST_CASE("X509-10 - an intermediate more than the path length allows is rejecte
 }
 
 TEST_CASE("X509-11 + a leaf without basicConstraints counts as one with cA false") {
-  CHECK(Peer().verify_leaf([](Recipe& r) { r.basic_constraints = ""; }) == kAccepted);
+  CHECK(TlsPeer().verify_leaf([](Recipe& r) { r.basic_constraints = ""; }) == kAccepted);
 }
 
 TEST_CASE("X509-12 + an ID within the permitted names is accepted") {
-  CHECK(Peer().verify_below([](Recipe& r) {
+  CHECK(TlsPeer().verify_below([](Recipe& r) {
     r.name_constraints = "critical,permitted;URI:example.org";
   }) == kAccepted);
 }
 
 TEST_CASE("X509-12 - an ID outside of the permitted names is rejected") {
-  CHECK(has(Peer().verify_below(
+  CHECK(has(TlsPeer().verify_below(
                 [](Recipe& r) { r.name_constraints = "critical,permitted;URI:example.com"; }),
             "permitted subtree"));
 }
 
 TEST_CASE("X509-17 + a signing certificate for servers and clients still chains") {
-  CHECK(Peer().verify_below([](Recipe& r) { r.extended_key_usage = "serverAuth,clientAuth"; }) ==
+  CHECK(TlsPeer().verify_below([](Recipe& r) { r.extended_key_usage = "serverAuth,clientAuth"; }) ==
         kAccepted);
 }
 
 TEST_CASE("X509-18 - expired and not yet valid leaves are rejected") {
-  Peer peer;
+  TlsPeer peer;
 
   CHECK(peer.verify_leaf({}, noon() + 59min) == kAccepted);
   CHECK(has(peer.verify_leaf({}, noon() + 61min), "expired"));
@@ -157,25 +157,26 @@ TEST_CASE("X509-18 - expired and not yet valid leaves are rejected") {
 }
 
 TEST_CASE("X509-18 - an expired intermediate is rejected") {
-  CHECK(has(Peer().verify_below([](Recipe& r) { r.validity.not_after = noon() - 1s; }), "expired"));
+  CHECK(has(TlsPeer().verify_below([](Recipe& r) { r.validity.not_after = noon() - 1s; }),
+            "expired"));
 }
 
 TEST_CASE("X509-18 - a signature by another key is rejected") {
-  Peer peer;
+  TlsPeer peer;
   TestCa forger{PrivateKey::generate().value(), peer.ca.certificate};
 
   CHECK(has(peer.verify({forger.leaf(peer.key, kWeb)}), "signature"));
 }
 
 TEST_CASE("X509-18 - an unknown critical extension is rejected") {
-  Peer peer;
+  TlsPeer peer;
 
   CHECK(peer.verify_leaf([](Recipe& r) { r.comment = "x"; }) == kAccepted);
   CHECK(has(peer.verify_leaf([](Recipe& r) { r.comment = "critical,x"; }), "critical extension"));
 }
 
 TEST_CASE("X509-18 - a leaf that signs another leaf is no CA") {
-  Peer peer;
+  TlsPeer peer;
   TestCa workload{peer.key, peer.ca.leaf(peer.key, kWeb)};
 
   CHECK_FALSE(has(
@@ -184,12 +185,12 @@ TEST_CASE("X509-18 - a leaf that signs another leaf is no CA") {
 }
 
 TEST_CASE("X509-19 - a leaf with cA is rejected") {
-  CHECK(has(Peer().verify_leaf([](Recipe& r) { r.basic_constraints = "critical,CA:TRUE"; }),
+  CHECK(has(TlsPeer().verify_leaf([](Recipe& r) { r.basic_constraints = "critical,CA:TRUE"; }),
             "CA:TRUE"));
 }
 
 TEST_CASE("X509-19 - a leaf with keyCertSign or cRLSign is rejected") {
-  Peer peer;
+  TlsPeer peer;
 
   CHECK(has(
       peer.verify_leaf([](Recipe& r) { r.key_usage = "critical,digitalSignature,keyCertSign"; }),
@@ -199,11 +200,11 @@ TEST_CASE("X509-19 - a leaf with keyCertSign or cRLSign is rejected") {
 }
 
 TEST_CASE("X509-20 - a trust domain's own ID is rejected in a leaf") {
-  CHECK(has(Peer().verify_leaf(with_id("spiffe://example.org")), "no path"));
+  CHECK(has(TlsPeer().verify_leaf(with_id("spiffe://example.org")), "no path"));
 }
 
 TEST_CASE("X509-20 - a URI of another scheme, or no SPIFFE ID, is rejected in a leaf") {
-  Peer peer;
+  TlsPeer peer;
 
   for (const std::string& id :
        {std::string("https://example.org/web"), std::string("SPIFFE://example.org/web"), kWeb + "/",
@@ -214,7 +215,7 @@ TEST_CASE("X509-20 - a URI of another scheme, or no SPIFFE ID, is rejected in a 
 }
 
 TEST_CASE("X509-21 - the root of one trust domain vouches for no other") {
-  Peer peer;
+  TlsPeer peer;
 
   CHECK(has(peer.verify_leaf(with_id("spiffe://example.com/web")), "another trust domain"));
   // Nor is a bundle of the right name with another's roots of any use.

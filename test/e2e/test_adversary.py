@@ -67,6 +67,7 @@ def kubelet(folder):
     server.stop()
 
 
+@pytest.mark.timeout(0)  # it has one that grows with --attacks
 def test_nobody_gets_an_identity_that_is_anothers(request, make_agent, kubelet, cgroups, folder):
     driver = request.config.getoption("--binary").parent / "test" / "adversary"
     if not driver.exists():

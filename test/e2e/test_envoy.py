@@ -55,6 +55,7 @@ def test_a_forced_rotation_is_taken_by_both_envoys_at_once(make_mesh):
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(900)
 def test_no_request_fails_over_a_hundred_rotations_of_each_identity(make_mesh):
     """Every two seconds or so, for some 200 seconds."""
     agent, pair = make_mesh("5s", {"rotation": {"at": 0.4, "jitter": 0.1}}, requests_per_connection=2)
