@@ -4,6 +4,7 @@ RUN apt-get update && apt-get install -y --no-install-recommends \
       g++ cmake ninja-build pkg-config libssl-dev libgrpc++-dev libprotobuf-dev protobuf-compiler \
       protobuf-compiler-grpc libboost-dev nlohmann-json3-dev libyaml-cpp-dev libcli11-dev \
       libspdlog-dev libfmt-dev libexpected-dev libnghttp2-dev libsystemd-dev libcjose-dev libjansson-dev \
+      prometheus-cpp-dev \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
@@ -17,6 +18,7 @@ LABEL org.opencontainers.image.title="nodepilot" \
       org.opencontainers.image.version="0.1.0"
 RUN apt-get update && apt-get install -y --no-install-recommends \
       ca-certificates libssl3 libgrpc++1.51 libprotobuf32 libyaml-cpp0.7 libspdlog1.10 libfmt9 libnghttp2-14 libsystemd0 libcjose0 \
+      libprometheus-cpp-core1.0 \
     && rm -rf /var/lib/apt/lists/* \
     && groupadd --system --gid 61000 nodepilot \
     && useradd --system --uid 61000 --gid nodepilot --no-create-home --shell /usr/sbin/nologin nodepilot \

@@ -18,68 +18,6 @@ namespace pb = admin::v1;
 constexpr std::size_t kMaxRequestBytes = std::size_t{256} * 1024;
 constexpr Duration kMaxWait = std::chrono::minutes(10);
 
-void fill_federation(const FederationStatus& status, pb::FederationStatus& out) {
-  out.set_trust_domain(status.trust_domain.name());
-  out.set_url(status.url);
-  out.set_has_bundle(status.has_bundle);
-  if (status.sequence) out.set_sequence(*status.sequence);
-  if (status.last_success) out.set_last_success_at(to_unix(*status.last_success));
-  if (status.next_poll) out.set_next_poll_at(to_unix(*status.next_poll));
-  out.set_failures(status.failures);
-  out.set_polls(status.polls);
-  out.set_failed_polls(status.failed_polls);
-  if (status.last_error) out.set_last_error(status.last_error->message);
-}
-
-pb::GetStatusResponse::Standing to_proto(Listener::Standing standing) {
-  switch (standing) {
-    case Listener::Standing::kWaiting:
-      return pb::GetStatusResponse::WAITING;
-    case Listener::Standing::kFollowed:
-      return pb::GetStatusResponse::FOLLOWED;
-    case Listener::Standing::kServing:
-      break;
-  }
-  return pb::GetStatusResponse::SERVING;
-}
-
-pb::GetStatusResponse status(const AdminContext& context) {
-  pb::GetStatusResponse out;
-  out.set_version(NODEPILOT_VERSION);
-  out.set_trust_domain(context.trust_domain);
-  out.set_started_at(to_unix(context.started_at));
-  out.set_now(to_unix(context.clock.now()));
-  out.set_connections(static_cast<std::uint32_t>(context.connections()));
-  out.set_standing(to_proto(context.standing()));
-  out.set_mesh_failure(context.mesh_failure());
-  out.mutable_ca()->set_name(context.ca_name);
-  if (auto at = context.rotator.ca_last_success())
-    out.mutable_ca()->set_last_success_at(to_unix(*at));
-  if (auto error = context.rotator.ca_last_error())
-    out.mutable_ca()->set_last_error(error->message);
-  out.mutable_state()->set_sealed(context.sealed);
-  if (context.sealed) {
-    if (auto failure = context.state_failure())
-      out.mutable_state()->set_last_error(failure->message);
-  }
-  if (BundlePtr bundle = context.store.bundle()) {
-    for (const Certificate& root : bundle->roots()) {
-      auto* out_root = out.add_roots();
-      out_root->set_serial(root.serial());
-      out_root->set_subject(root.subject());
-      out_root->set_not_after(to_unix(root.validity().not_after));
-    }
-  }
-  for (const EntryPtr& entry : context.store.identities()) {
-    fill_identity(context, context.store.state(entry->id), *out.add_identities());
-  }
-  for (const FederationStatus& federation : context.federations()) {
-    fill_federation(federation, *out.add_federations());
-  }
-  for (const OutputStatus& output : context.outputs()) fill_output(output, *out.add_outputs());
-  return out;
-}
-
 class GetStatus : public CallHandler {
  public:
   GetStatus(const AdminContext& context, Call& call) : context_(context), call_(call) {}
@@ -89,7 +27,7 @@ class GetStatus : public CallHandler {
     if (!request.ParseFromArray(message.data(), static_cast<int>(message.size()))) {
       return call_.finish(Status(Code::kInvalidArgument, "malformed request"));
     }
-    call_.send(make_frame(status(context_)));
+    call_.send(make_frame(agent_status(context_)));
     call_.finish(Status());
   }
 

@@ -14,6 +14,8 @@
 
 namespace nodepilot {
 
+class MeshKeeper;
+
 // All references outlive every call.
 struct AdminContext {
   Clock& clock;
@@ -25,16 +27,19 @@ struct AdminContext {
   std::string trust_domain;
   std::string ca_name;
   Time started_at;
-  std::function<std::size_t()> connections;                  // open on the public socket
+  std::function<std::size_t()> connections;                           // open on the public socket
+  std::function<Incidents()> incidents = [] { return Incidents(); };  // there
+  // Answers of SDS that clients rejected.
+  std::function<std::uint64_t()> rejections = [] { return std::uint64_t{0}; };
   bool sealed = false;                                       // state is kept on the disk
   std::function<std::optional<Error>()> state_failure = {};  // why it is not
   std::function<std::vector<FederationStatus>()> federations;
   std::function<std::vector<OutputStatus>()> outputs;
   // Of the public socket.
   std::function<Listener::Standing()> standing = [] { return Listener::Standing::kServing; };
-  // Why the mesh's policy is not the newest; empty if it is.
-  std::function<std::string()> mesh_failure = [] { return std::string(); };
-  const mesh::PlaintextSources* plaintext = nullptr;  // null without a mesh
+  // Null without a mesh.
+  const MeshKeeper* mesh = nullptr;
+  const mesh::PlaintextSources* plaintext = nullptr;
 };
 
 // Thread: loop.

@@ -18,6 +18,7 @@
 #include "agent/open_state.h"
 #include "agent/passed_sockets.h"
 #include "agent/systemd_notifier.h"
+#include "agent/telemetry.h"
 #include "attest/procfs.h"
 #include "rotation/federation/federation_keeper.h"
 #include "rotation/outputs/output_keeper.h"
@@ -141,6 +142,7 @@ class Daemon {
     if (config_.mesh) mesh_.emplace(config_, loop_, clock_);
     public_ = TRY(open(sockets, "public", config_.listen, public_methods()));
     admin_ = TRY(open(sockets, "admin", config_.admin, admin_methods(admin_context())));
+    TRY(start_telemetry());
 
     signals_.async_wait([this](const boost::system::error_code& error, int signal) {
       if (!error) stop(signal);
@@ -190,6 +192,8 @@ class Daemon {
     notifier_.status(leads ? "serving" : "another agent took over; serving who is connected");
     if (state_) state_->lead(leads);
     if (!leads && writing_) writing_->keepers.clear();
+    if (telemetry_ && leads) telemetry_->listen_patiently();
+    if (telemetry_ && !leads) telemetry_->close();
     if (leads) {
       if (auto started = start_outputs(); !started) {
         log::error("outputs not written", {{"error", started.error().message}});
@@ -243,6 +247,16 @@ class Daemon {
     return {};
   }
 
+  // Who follows another agent on its network waits for its port; else an address that is taken is
+  // a mistake to be told of.
+  expected<void> start_telemetry() {
+    if (!config_.telemetry) return {};
+    telemetry_.emplace(loop_, clock_, *config_.telemetry, admin_context());
+    if (!options_.take_over) return telemetry_->listen();
+    telemetry_->listen_patiently();
+    return {};
+  }
+
   std::vector<OutputStatus> output_status() const {
     std::vector<OutputStatus> status;
     if (!writing_) return status;
@@ -262,6 +276,7 @@ class Daemon {
         return tokens->note(peer, entries);
       };
     }
+    context.on_rejection = [this] { ++rejections_; };
     context.workload_request_bytes = config_.limits.workload_request_bytes;
     context.sds_request_bytes = config_.limits.sds_request_bytes;
     Methods mesh;
@@ -293,6 +308,8 @@ class Daemon {
             .ca_name = ca_.authority->name(),
             .started_at = clock_.now(),
             .connections = [this] { return public_->connections(); },
+            .incidents = [this] { return public_->incidents(); },
+            .rejections = [this] { return rejections_; },
             .sealed = state_ != nullptr,
             .state_failure = [this] { return state_ ? state_->failure() : std::nullopt; },
             .federations =
@@ -302,7 +319,7 @@ class Daemon {
                 },
             .outputs = [this] { return output_status(); },
             .standing = [this] { return public_->standing(); },
-            .mesh_failure = [this] { return mesh_ ? mesh_->keeper.failure() : std::string(); },
+            .mesh = mesh_ ? &mesh_->keeper : nullptr,
             .plaintext = mesh_ ? &mesh_->plaintext : nullptr};
   }
 
@@ -333,11 +350,13 @@ class Daemon {
   CallerIdentifier callers_;
   Refusals refusals_;
   SecretFiles secret_files_;
+  std::uint64_t rejections_ = 0;  // by clients of SDS
   std::optional<Meshing> mesh_;
   SystemdNotifier notifier_;
   boost::asio::signal_set signals_;
   std::unique_ptr<Listener> admin_;
   std::unique_ptr<Listener> public_;
+  std::optional<Telemetry> telemetry_;
   std::shared_ptr<void> bundle_watch_;  // while we wait for what to serve
   bool is_ready_ = false;
   bool leads_ = true;  // nobody has followed us

@@ -21,7 +21,7 @@ expected<std::unique_ptr<BundlePublisher>> BundlePublisher::start(
     Loop& loop, Clock& clock, Workers& workers, IdentityStore& store,
     const Publication& publication, const std::filesystem::path& state_dir) {
   auto endpoint = TRY(BundleEndpoint::open(
-      loop, {.address = publication.address, .port = publication.port, .path = publication.path}));
+      loop, {.address = publication.address, .port = publication.port}, publication.path));
   std::unique_ptr<BundlePublisher> publisher(
       new BundlePublisher(std::move(endpoint), clock, workers, store, publication, state_dir));
   TRY(publisher->show_certificate());

@@ -182,6 +182,7 @@ Config decode(const YamlValue& root) {
   if (auto section = top.find("bundle_endpoint")) {
     config.publication = decode_bundle_endpoint(*section, trust_domain);
   }
+  if (auto section = top.find("telemetry")) config.telemetry = decode_telemetry(*section);
   if (auto list = top.require("identities")) {
     std::vector<TrustDomain> federated;
     for (const Federation& federation : config.federations) {

@@ -14,6 +14,7 @@
 #include "agent/config_ca.h"
 #include "agent/config_error.h"
 #include "agent/config_state.h"
+#include "agent/config_telemetry.h"
 #include "agent/mesh/workload.h"
 #include "agent/publication.h"
 #include "rotation/federation/federation.h"
@@ -41,6 +42,7 @@ struct Config {
   std::vector<Federation> federations{};
   std::optional<Publication> publication{};
   std::vector<Output> outputs{};
+  std::optional<TelemetryConfig> telemetry{};
   std::optional<mesh::MeshConfig> mesh{};
   Rotator::Options rotation{};
   SecretOptions sds{};

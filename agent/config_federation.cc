@@ -4,6 +4,7 @@
 
 #include "agent/base/log.h"
 #include "agent/config_entry.h"
+#include "agent/config_listen.h"
 #include "agent/config_text.h"
 
 namespace nodepilot {
@@ -97,24 +98,6 @@ void check_endpoint(const YamlValue& item, const Federation& federation,
               ", which is neither our trust domain nor one of those federated with");
 }
 
-struct Listen {
-  std::string address;
-  std::uint16_t port = 0;
-};
-
-expected<Listen> parse_listen(std::string_view text) {
-  // An https URL knows how addresses and ports are written.
-  auto url = Url::parse("https://" + std::string(text));
-  bool is_complete =
-      url && url->host_is_address() && text.ends_with(':' + std::to_string(url->port()));
-  if (is_complete && url->str().size() == text.size() + 8 && url->target() == "/") {
-    return Listen{url->host(), url->port()};
-  }
-  return fail(Code::kInvalidArgument,
-              "must be an IP address and a port, such as 0.0.0.0:8443 or [::]:8443, got " +
-                  quote(text.substr(0, 80)));
-}
-
 expected<std::string> parse_url_path(std::string_view text) {
   auto url = Url::parse("https://h" + std::string(text));
   bool is_path = url && text.starts_with('/') && text.find('?') == std::string_view::npos;
@@ -181,7 +164,7 @@ std::vector<Federation> decode_federations(const YamlValue& list,
 std::optional<Publication> decode_bundle_endpoint(const YamlValue& value,
                                                   const std::optional<TrustDomain>& own) {
   YamlMapping section(value);
-  std::optional<Listen> listen;
+  std::optional<ListenAddress> listen;
   if (auto text = section.require("listen")) text->read(listen, parse_listen);
   std::string path = "/";
   section.read("path", path, parse_url_path);

@@ -42,6 +42,7 @@ class DiscoveryStream : public MeshStream {
     if (!verdict) return end(Status(verdict.error()));
     if (*verdict == Verdict::kSubscription) set_node(request.node());
     if (*verdict == Verdict::kNack) {
+      keeper().note_rejection();
       log::warn("mesh policy rejected by client",
                 {{"pid", call().peer()->pid()},
                  {"workload", workload_name()},

@@ -44,6 +44,9 @@ class MeshKeeper {
   const Config& config() const { return config_; }
   // Why the last reading is not in force; empty if it is.
   const std::string& failure() const { return failure_; }
+  // An Envoy has rejected what it was sent (NACK).
+  void note_rejection() { ++rejections_; }
+  std::uint64_t rejections() const { return rejections_; }
   // `listener` runs after each change until the handle is destroyed; it must not begin or end
   // others.
   std::shared_ptr<void> on_change(std::function<void()> listener);
@@ -58,6 +61,7 @@ class MeshKeeper {
   const Duration interval_;
   MeshResources resources_;
   std::string failure_;
+  std::uint64_t rejections_ = 0;
   std::list<std::weak_ptr<std::function<void()>>> listeners_;
   Alarm next_look_;
   std::shared_ptr<MeshKeeper*> self_;  // a reading may come back after our end

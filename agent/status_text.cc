@@ -268,7 +268,7 @@ std::string why_not_ready(const pb::GetStatusResponse& status) {
   }
   if (!status.roots().empty()) return "";
   const std::string& why = status.ca().last_error();
-  return "no trust bundle yet: " + (why.empty() ? "the CA has not answered" : printable(why));
+  return "no trust bundle yet: " + (why.empty() ? "the CA has told none" : printable(why));
 }
 
 std::string status_json(const pb::GetStatusResponse& status) {

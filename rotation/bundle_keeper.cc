@@ -46,10 +46,19 @@ BundleKeeper::BundleKeeper(Clock& clock, Workers& workers, CertificateAuthority&
 
 void BundleKeeper::fetch() {
   if (std::exchange(is_fetching_, true)) return;
-  workers_.run([&ca = ca_] { return ca.bundle(); },
-               [weak = std::weak_ptr<BundleKeeper*>(self_)](expected<TrustBundle> result) {
-                 if (auto self = weak.lock()) (*self)->finish(std::move(result));
-               });
+  using Done = std::pair<expected<TrustBundle>, CaAnswers>;
+  workers_.run(
+      [&ca = ca_] {
+        MeasuredCa measured(ca);
+        auto result = measured.bundle();
+        return Done(std::move(result), measured.answers());
+      },
+      [weak = std::weak_ptr<BundleKeeper*>(self_)](Done done) {
+        auto self = weak.lock();
+        if (!self) return;
+        add((*self)->ca_answers_, done.second);
+        (*self)->finish(std::move(done.first));
+      });
 }
 
 void BundleKeeper::finish(expected<TrustBundle> result) {

@@ -8,8 +8,8 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/workers.h"
-#include "rotation/certificate_authority.h"
 #include "rotation/identity_store.h"
+#include "rotation/measured_ca.h"
 #include "rotation/rotation_schedule.h"
 
 namespace nodepilot {
@@ -34,6 +34,7 @@ class BundleKeeper {
 
   std::optional<Time> last_success() const { return last_success_; }
   const std::optional<Error>& last_error() const { return last_error_; }
+  const CaAnswers& ca_answers() const { return ca_answers_; }
 
  private:
   void finish(expected<TrustBundle> result);
@@ -51,6 +52,7 @@ class BundleKeeper {
   bool is_fetching_ = false;
   std::optional<Time> last_success_;
   std::optional<Error> last_error_;
+  CaAnswers ca_answers_;
   std::shared_ptr<BundleKeeper*> self_;  // completions hold it weakly
 };
 

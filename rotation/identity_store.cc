@@ -292,6 +292,14 @@ std::vector<SubscriberState> IdentityStore::subscribers_of(const std::string& en
   return all;
 }
 
+std::map<std::string, std::size_t> IdentityStore::subscriptions_by_api() const {
+  std::map<std::string, std::size_t> counts;
+  for (const Subscription* subscription : subscriptions_) {
+    if (subscription->who_.pid != 0) ++counts[subscription->who_.api];
+  }
+  return counts;
+}
+
 std::shared_ptr<void> IdentityStore::on_change(std::function<void()> listener) {
   auto handle = std::make_shared<std::function<void()>>(std::move(listener));
   listeners_.push_back(handle);

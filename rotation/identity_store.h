@@ -137,6 +137,9 @@ class IdentityStore {
   // Those that demand its SVID.
   std::vector<SubscriberState> subscribers_of(const std::string& entry_id) const;
 
+  // How many subscriptions there are of each API, but the agent's own.
+  std::map<std::string, std::size_t> subscriptions_by_api() const;
+
   // Calls `listener` after every install, failure, acknowledgement or departure, until the
   // returned handle is destroyed.
   std::shared_ptr<void> on_change(std::function<void()> listener);

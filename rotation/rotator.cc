@@ -157,12 +157,19 @@ void Rotator::start_queued() {
 void Rotator::start_issue(const EntryPtr& entry) {
   BundlePtr bundle = store_.bundle();
   in_flight_.emplace(entry->id, clock_.now());
-  workers_.run([&ca = ca_, &clock = clock_, entry, bundle,
-                life = options_.life] { return issue(ca, *entry, *bundle, clock, life); },
-               [weak = std::weak_ptr<Rotator*>(self_), entry, bundle](expected<IssuedSvid> result) {
-                 if (auto self = weak.lock())
-                   (*self)->finish_issue(entry, bundle, std::move(result));
-               });
+  using Done = std::pair<expected<IssuedSvid>, CaAnswers>;
+  workers_.run(
+      [&ca = ca_, &clock = clock_, entry, bundle, life = options_.life] {
+        MeasuredCa measured(ca);
+        auto result = issue(measured, *entry, *bundle, clock, life);
+        return Done(std::move(result), measured.answers());
+      },
+      [weak = std::weak_ptr<Rotator*>(self_), entry, bundle](Done done) {
+        auto self = weak.lock();
+        if (!self) return;
+        add((*self)->ca_answers_, done.second);
+        (*self)->finish_issue(entry, bundle, std::move(done.first));
+      });
 }
 
 void Rotator::finish_issue(const EntryPtr& entry, const BundlePtr& bundle,
@@ -212,10 +219,12 @@ void Rotator::conclude(const EntryPtr& entry, SvidPtr before, const expected<Svi
   RotationOutcome outcome{entry->id, std::move(before), nullptr, std::nullopt};
   if (published) {
     outcome.fresh = *published;
+    ++tally(entry->id, outcome.before).succeeded;
     plan_renewal(outcome);
     leave_root(root_change_.left_behind(outcome.before, *outcome.fresh));
   } else {
     outcome.error = published.error();
+    ++tally(entry->id, outcome.before).failed;
     plan_retry(entry, published.error());
   }
 
@@ -223,6 +232,17 @@ void Rotator::conclude(const EntryPtr& entry, SvidPtr before, const expected<Svi
   auto node = waiters_.extract(entry->id);
   if (!node) return;
   for (const auto& done : node.mapped()) done(outcome);
+}
+
+RotationCounts::Tally& Rotator::tally(const std::string& entry_id, const SvidPtr& before) {
+  if (waiters_.contains(entry_id)) return counts_.forced;
+  return before ? counts_.renewal : counts_.first;
+}
+
+CaAnswers Rotator::ca_answers() const {
+  CaAnswers all = ca_answers_;
+  add(all, bundle_keeper_.ca_answers());
+  return all;
 }
 
 void Rotator::plan_renewal(const RotationOutcome& outcome) {

@@ -19,6 +19,7 @@
 #include "rotation/held_back.h"
 #include "rotation/identity_store.h"
 #include "rotation/issue_queue.h"
+#include "rotation/measured_ca.h"
 #include "rotation/root_change.h"
 #include "rotation/rotation_schedule.h"
 
@@ -30,6 +31,17 @@ struct RotationOutcome {
   SvidPtr before;
   SvidPtr fresh;
   std::optional<Error> error;
+};
+
+// What came of every try to issue, since the agent's start, by why it was made.
+struct RotationCounts {
+  struct Tally {
+    std::uint64_t succeeded = 0;
+    std::uint64_t failed = 0;
+  };
+  Tally first{};    // nothing was held
+  Tally renewal{};  // it was due
+  Tally forced{};   // somebody asked for it: rotate()
 };
 
 // Thread: loop; the CA is called on workers.
@@ -76,6 +88,9 @@ class Rotator : public Demand {
   // For `status`: when the entry is issued next, and how often it failed in a row.
   std::optional<Time> next_renewal(const std::string& entry_id) const;
   unsigned failures(const std::string& entry_id) const;
+  const RotationCounts& counts() const { return counts_; }
+  // Of all that the CA was asked for.
+  CaAnswers ca_answers() const;
   bool in_flight(const std::string& entry_id) const { return in_flight_.contains(entry_id); }
 
   // For `status`: when the CA last answered well, and what went wrong if its answers did not since.
@@ -97,6 +112,8 @@ class Rotator : public Demand {
   bool can_issue() const;
   void start_issue(const EntryPtr& entry);
   void finish_issue(const EntryPtr& entry, const BundlePtr& bundle, expected<IssuedSvid> result);
+  // What came of a try for the entry is counted there.
+  RotationCounts::Tally& tally(const std::string& entry_id, const SvidPtr& before);
   // Publishes it, or holds it back until it may be seen.
   void offer(HeldBack::Item item);
   bool is_root_everywhere(const X509Svid& svid) const;
@@ -142,6 +159,8 @@ class Rotator : public Demand {
   std::set<std::string> unreached_;  // entries whose last try did not reach the CA
   std::set<std::string> ending_;     // entries whose end was warned of
   Time latest_;                      // the latest that the clock has told
+  RotationCounts counts_;
+  CaAnswers ca_answers_;  // to issues
   std::optional<Time> last_issue_;
   std::optional<Error> issue_error_;
   std::shared_ptr<Rotator*> self_;  // completions hold it weakly: they may come after our end

@@ -34,6 +34,11 @@ void CallerIdentifier::ask(const PeerPtr& peer, Askers askers) {
 }
 
 void CallerIdentifier::hear(const PeerPtr& peer, Askers askers, const Attestation& found) {
+  for (const Finding& finding : found.findings) {
+    AttestorCounts& counts = counts_[finding.attestor];
+    ++(finding.failure ? counts.failed : counts.succeeded);
+    counts.took.add(finding.took);
+  }
   const auto& selectors = found.selectors;
   if (!selectors && selectors.error().retry_after) {
     return wait(peer, std::move(askers), *selectors.error().retry_after);

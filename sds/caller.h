@@ -7,10 +7,18 @@
 #include <vector>
 
 #include "agent/base/clock.h"
+#include "agent/base/duration_counts.h"
 #include "agent/base/workers.h"
 #include "attest/attest.h"
 
 namespace nodepilot {
+
+// What one attestor has done since the agent's start.
+struct AttestorCounts {
+  std::uint64_t succeeded = 0;
+  std::uint64_t failed = 0;
+  DurationCounts took{};
+};
 
 // Thread: loop; attestors run on workers, unless all of them are quick. Who has to wait for an
 // attestor waits on an alarm, not on a worker: it holds up nobody.
@@ -29,6 +37,9 @@ class CallerIdentifier {
   // the process live. `done` must cope with a call that is over.
   virtual void identify(const std::shared_ptr<const Peer>& peer, std::weak_ptr<const void> interest,
                         Done done);
+
+  // By the attestor's name.
+  const std::map<std::string, AttestorCounts>& counts() const { return counts_; }
 
  private:
   struct Asker {
@@ -54,6 +65,7 @@ class CallerIdentifier {
   const Attestors attestors_;
   const bool quick_;
 
+  std::map<std::string, AttestorCounts> counts_;
   std::map<PeerPtr, Waiting> waiting_;
   std::shared_ptr<void> clock_steps_;
   std::shared_ptr<CallerIdentifier*> self_;  // answers may come back after our end

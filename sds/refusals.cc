@@ -54,6 +54,7 @@ bool same_reason(const Refusal& a, const Refusal& b) {
 }  // namespace
 
 std::string Refusals::note(const Peer& peer, Denial denial) {
+  ++counts_[denial.code];
   Refusal refusal = shortened(peer, std::move(denial), bounds_.bytes_per_record);
   refusal.last = clock_.now();
   auto same = std::find_if(kept_.begin(), kept_.end(), [&](const Refusal& kept) {

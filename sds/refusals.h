@@ -63,6 +63,8 @@ class Refusals {
   const Refusal* find(std::string_view ref) const;
 
   std::size_t size() const { return kept_.size(); }
+  // How often anybody was refused since the agent's start, whether or not it is kept.
+  const std::map<Code, std::uint64_t>& counts() const { return counts_; }
   const Bounds& bounds() const { return bounds_; }
 
  private:
@@ -77,6 +79,7 @@ class Refusals {
   const Bounds bounds_;
   Kept kept_;
   std::map<uid_t, std::size_t> by_uid_;  // how many are kept
+  std::map<Code, std::uint64_t> counts_;
 };
 
 }  // namespace nodepilot

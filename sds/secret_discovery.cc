@@ -141,6 +141,7 @@ class SecretStream : public SecretCall<Session> {
         if (verdict.roots) this->subscription()->took_roots(verdict.roots);
         return;
       case SecretVerdict::Kind::kNack:
+        this->context().on_rejection();
         return log::warn("secrets rejected by client", {{"pid", call().peer()->pid()},
                                                         {"uid", call().peer()->uid()},
                                                         {"version", verdict.version},

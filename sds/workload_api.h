@@ -23,6 +23,8 @@ struct ApiContext {
   std::function<std::shared_ptr<void>(const std::shared_ptr<const Peer>&,
                                       const std::vector<EntryPtr>&)>
       on_caller{};
+  // Hears that a client of SDS has rejected what it was sent (NACK).
+  std::function<void()> on_rejection = [] {};
   // How long a stream that is entitled to an SVID waits for its first before UNAVAILABLE.
   Duration first_svid_timeout = std::chrono::seconds(10);
   std::size_t workload_request_bytes = std::size_t{16} * 1024;

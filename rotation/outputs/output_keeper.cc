@@ -70,7 +70,9 @@ OutputStatus OutputKeeper::status() const {
           .serial = written_ ? written_->svid->leaf().serial() : "",
           .written_at = written_at_,
           .error = error_,
-          .hook_error = hooks_.error()};
+          .hook_error = hooks_.error(),
+          .writes = writes_,
+          .failed_writes = failed_writes_};
 }
 
 void OutputKeeper::take(const WorkloadUpdate& update) {
@@ -99,6 +101,7 @@ void OutputKeeper::write_if_needed() {
 
 void OutputKeeper::finish(const OutputContent& content, const expected<void>& shown) {
   is_writing_ = false;
+  ++writes_;
   if (!shown) return heed_failure(shown.error());
   std::string serial = content.svid->leaf().serial();
   log::info("output written", {{"directory", output_.directory.string()},
@@ -120,6 +123,7 @@ void OutputKeeper::tell_roots() {
 
 void OutputKeeper::heed_failure(const Error& error) {
   ++failures_;
+  ++failed_writes_;
   bool is_news = !error_ || error_->message != error.message;
   error_ = error;
   if (is_news || clock_.now() - logged_at_ >= kLogPause) {

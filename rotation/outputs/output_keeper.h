@@ -21,6 +21,8 @@ struct OutputStatus {
   std::optional<Time> written_at;  // since the agent's start
   std::optional<Error> error;      // of the last try to write, if it failed
   std::optional<Error> hook_error;
+  std::uint64_t writes = 0;         // since the agent's start ...
+  std::uint64_t failed_writes = 0;  // ... and those that failed
 };
 
 // Thread: loop; the disk is written and hooks are run on workers.
@@ -66,6 +68,8 @@ class OutputKeeper {
   std::optional<Error> error_;
   Time logged_at_{};       // when an error was logged last
   unsigned failures_ = 0;  // in a row
+  std::uint64_t writes_ = 0;
+  std::uint64_t failed_writes_ = 0;
   bool is_writing_ = false;
   Alarm retry_;
   std::unique_ptr<Subscription> subscription_;

@@ -8,6 +8,9 @@ namespace nodepilot {
 
 void IncidentLog::write(std::string_view event, pid_t pid, uid_t uid, std::string_view reason,
                         TokenBucket::Instant now) {
+  auto counted = counts_.find(event);
+  if (counted == counts_.end()) counted = counts_.emplace(event, 0).first;
+  ++counted->second;
   if (!budget_.take(now)) {
     ++suppressed_;
     return;

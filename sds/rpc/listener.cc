@@ -74,6 +74,7 @@ class SocketListener final : public Listener {
 
   void drain(Duration grace, std::function<void()> done) override;
   std::size_t connections() const override { return connections_.size(); }
+  const Incidents& incidents() const override { return context_->incidents.counts(); }
   int socket() override { return socket_.is_open() ? socket_.native_handle() : -1; }
   bool is_adopted() const override { return path_.is_adopted(); }
   void keep_path() override { path_.keep(); }

@@ -8,6 +8,7 @@
 #include "agent/base/loop.h"
 #include "attest/procfs.h"
 #include "sds/rpc/call.h"
+#include "sds/rpc/incident_log.h"
 #include "sds/rpc/limits.h"
 #include "sds/rpc/socket_path.h"
 
@@ -58,6 +59,8 @@ class Listener {
   virtual void drain(Duration grace, std::function<void()> done) = 0;
 
   virtual std::size_t connections() const = 0;
+  // Connections that were refused or closed for cause.
+  virtual const Incidents& incidents() const = 0;
 
   // The socket, borrowed; -1 while there is none.
   virtual int socket() = 0;

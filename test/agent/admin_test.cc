@@ -4,53 +4,13 @@
 
 #include "proto/nodepilot/admin.pb.h"
 #include "rotation/pki/bundle_document.h"
-#include "test/rotation/rig.h"
-#include "test/sds/kit.h"
+#include "test/agent/admin_rig.h"
 
 namespace nodepilot {
 namespace {
 
 namespace pb = admin::v1;
 using testing::TestCall;
-
-struct AdminRig : Rig {
-  explicit AdminRig(int entries, bool mesh = true) : Rig(entries), has_mesh(mesh) {}
-
-  TestCall call(const std::string& method) const {
-    return {methods, "/nodepilot.admin.v1.Admin/" + method};
-  }
-
-  pb::GetStatusResponse status() const {
-    auto asked = call("GetStatus");
-    asked.write(pb::GetStatusRequest());
-    return asked.read<pb::GetStatusResponse>();
-  }
-
-  CallerIdentifier callers{clock, workers, {}};
-  Refusals refusals{clock, [next = 1U]() mutable { return next++; }};
-  std::vector<FederationStatus> federations;
-  std::vector<OutputStatus> outputs;
-  const bool has_mesh;
-  mesh::PlaintextSources plaintext{clock.now(), 1};
-  Methods methods = admin_methods({.clock = clock,
-                                   .store = store,
-                                   .rotator = rotator,
-                                   .callers = callers,
-                                   .refusals = refusals,
-                                   .procfs = {},
-                                   .trust_domain = "td",
-                                   .ca_name = "fake",
-                                   .started_at = clock.now(),
-                                   .connections = [] { return std::size_t{7}; },
-                                   .sealed = true,
-                                   .state_failure =
-                                       [] {
-                                         return Error{Code::kInternal, "full"};
-                                       },
-                                   .federations = [this] { return federations; },
-                                   .outputs = [this] { return outputs; },
-                                   .plaintext = has_mesh ? &plaintext : nullptr});
-};
 
 pb::RotateRequest ask(const std::string& id, Duration wait = Duration(0)) {
   pb::RotateRequest request;

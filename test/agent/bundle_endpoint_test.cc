@@ -31,9 +31,9 @@ std::shared_ptr<TlsContext> certificate() {
 
 // An endpoint on a loop that runs on a thread of its own.
 struct Rig {
-  explicit Rig(BundleEndpoint::Options options = {}) {
+  explicit Rig(HttpServer::Options options = {}, const std::string& path = "/") {
     options.address = "127.0.0.1";
-    endpoint = BundleEndpoint::open(loop, options).value();
+    endpoint = BundleEndpoint::open(loop, options, path).value();
     port = endpoint->port();
     thread = std::thread([this] { loop.run(); });
   }
@@ -133,7 +133,7 @@ TEST_CASE("HEAD tells the length alone") {
 }
 
 TEST_CASE("other paths, methods and texts are refused") {
-  Rig rig({.path = "/bundle"});
+  Rig rig({}, "/bundle");
   rig.show();
   rig.publish("{}");
 

@@ -196,7 +196,7 @@ TEST_CASE("an unknown key is refused wherever it stands, with the nearest name")
         "a.yaml:5:11: listen: unknown key \"pth\" (did you mean \"path\"?)\n");
   CHECK(errors_of(with("limits: { conections: 5 }\n")) ==
         "a.yaml:5:11: limits: unknown key \"conections\" (did you mean \"connections\"?)\n");
-  CHECK(errors_of(with("telemetry: {}\n")) == "a.yaml:5:1: unknown key \"telemetry\"\n");
+  CHECK(errors_of(with("webhooks: {}\n")) == "a.yaml:5:1: unknown key \"webhooks\"\n");
   CHECK(errors_of(with_identity("{ id: /a, match: [unix:uid:1], x509: { tll: 1h } }")) ==
         "a.yaml:3:44: identities[0].x509: unknown key \"tll\" (did you mean \"ttl\"?)\n");
   CHECK(errors_of(with("ca: { openssl: {} }\n")) == "a.yaml:5:7: ca: unknown key \"openssl\"\n");

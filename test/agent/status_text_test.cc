@@ -65,7 +65,7 @@ TEST_CASE("who serves no new callers says so, in the table too") {
   CHECK(status_table(status).find("READY   no: another agent took over") != std::string::npos);
   status.set_standing(pb::GetStatusResponse::SERVING);
   status.clear_roots();
-  CHECK(why_not_ready(status) == "no trust bundle yet: the CA has not answered");
+  CHECK(why_not_ready(status) == "no trust bundle yet: the CA has told none");
   status.mutable_ca()->set_last_error("sealed\n");
   CHECK(why_not_ready(status) == "no trust bundle yet: sealed?");
 }

@@ -12,6 +12,9 @@ from manifests import (CHART, MODES, OVERLAYS, ROOT, VALUES, agent_of, chart, co
 
 # Every flag that adds or changes an object, and some of what operators ask for.
 EVERYTHING = {
+    "telemetry": {"enabled": True, "port": 9000, "perIdentity": False},
+    "podMonitor": {"enabled": True, "labels": {"release": "prometheus"}, "interval": "15s"},
+    "prometheusRule": {"enabled": True, "labels": {"release": "prometheus"}},
     "kubelet": {"right": "nodes/proxy", "verify": False}, "cgroupV2": False,
     "image": {"repository": "images.example.org/nodepilot", "tag": "1.2.3", "pullSecrets": [{"name": "pull"}]},
     "identities": [{"id": "/web", "match": ["unix:uid:1000", "unix:sha256:" + "0" * 64], "hint": "web",
@@ -44,6 +47,7 @@ def test_the_schema_of_kubernetes_holds(shipped):
 @pytest.mark.parametrize("mode", MODES)
 def test_the_schema_holds_with_every_flag(mode, rendered):
     made = rendered(mode, variant(mode, "everything"))
+    assert {"PodMonitor", "PrometheusRule"} < {each["kind"] for each in made}
     assert schema_errors(made) == []
 
 
@@ -180,6 +184,31 @@ def test_probes_ask_the_agent_itself_and_only_readiness_asks_for_more_than_life(
                      "readinessProbe": ["nodepilot", "health"]}
 
 
+def test_with_telemetry_probes_ask_the_port_that_is_served(rendered):
+    for values, port in (({"telemetry": {"enabled": True}}, 9464), (EVERYTHING, 9000)):
+        made = rendered("vault", values)
+        agent = agent_of(made)
+        assert agent["ports"] == [{"name": "telemetry", "containerPort": port}]
+        served = yaml.safe_load(configuration(made))["telemetry"]
+        assert served == {"listen": f"0.0.0.0:{port}", "per_identity": values is not EVERYTHING}
+        probes = [agent[kind] for kind in ("startupProbe", "livenessProbe", "readinessProbe")]
+        assert [probe["httpGet"] for probe in probes] == [{"path": path, "port": "telemetry"}
+                                                          for path in ("/live", "/live", "/ready")]
+        assert not any("exec" in probe for probe in probes)
+
+
+def test_metrics_are_fetched_where_they_are_served(rendered):
+    made = rendered("vault", EVERYTHING)
+    monitor = of_kind(made, "PodMonitor")
+    [endpoint] = monitor["spec"]["podMetricsEndpoints"]
+    assert (endpoint["port"], endpoint["path"], endpoint["interval"]) == ("telemetry", "/metrics", "15s")
+    pods = of_kind(made, "DaemonSet")["spec"]["template"]["metadata"]["labels"]
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= pods.items()
+    for kind in ("PodMonitor", "PrometheusRule"):
+        assert of_kind(made, kind)["metadata"]["labels"]["release"] == "prometheus"
+    assert of_kind(made, "PrometheusRule")["spec"] == yaml.safe_load((CHART / "alerts.yaml").read_text())
+
+
 def test_the_kubelet_is_proven_and_found_at_the_address_of_the_node(shipped):
     kubernetes = yaml.safe_load(configuration(shipped))["attestors"]["kubernetes"]
     assert kubernetes == {"kubelet_host_env": "NODE_IP", "node_name_env": "MY_NODE_NAME",
@@ -213,6 +242,8 @@ def test_a_new_configuration_makes_new_pods(rendered):
         return of_kind(rendered("istiod", values), "DaemonSet")["spec"]["template"]["metadata"]["annotations"]
     assert mark({}) != mark({"config": {"log": {"level": "debug"}}})
     assert mark({}) == mark({"maxSurge": 2})
+    metrics = {"telemetry": {"enabled": True}}
+    assert mark(metrics) == mark({**metrics, "podMonitor": {"enabled": True}}) != mark({})
 
 
 @pytest.mark.parametrize("mode", MODES)

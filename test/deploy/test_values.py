@@ -21,6 +21,9 @@ REFUSED = {
     "an identity without an id": ("missing property 'id'", {"identities": [{"match": ["unix:uid:1"]}]}),
     "another right": ("'/kubelet/right'", {"kubelet": {"right": "nodes"}}),
     "a gap in service": ("'/maxSurge'", {"maxSurge": 0}),
+    "a port of the system's": ("'/telemetry/port'", {"telemetry": {"enabled": True, "port": 80}}),
+    "metrics that nobody serves": ("--set telemetry.enabled=true", {"podMonitor": {"enabled": True}}),
+    "alerts of metrics that nobody serves": ("--set telemetry.enabled=true", {"prometheusRule": {"enabled": True}}),
     "a trust domain that is none": ("'/trustDomain'", {"trustDomain": "spiffe://example.org"}),
 }
 

@@ -42,6 +42,7 @@ LIBRARIES = {
     r"boost/beast": ["rotation/https", "attest/docker", "agent"],
     r"spdlog/": ["agent/base"],
     r"yaml-cpp/": ["agent"],
+    r"prometheus/": ["agent"],
     r"CLI/": ["agent/cli", "agent"],
     r"systemd/": ["agent", "rotation/outputs", "attest/systemd"],
 }

@@ -137,6 +137,8 @@ TEST_CASE("a disk that fails leaves the files, and is tried again until it does 
   rig.rig.clock.advance(8s);
 
   CHECK_FALSE(keeper->status().error);
+  CHECK(keeper->status().failed_writes > 1);
+  CHECK(keeper->status().writes == keeper->status().failed_writes + 2);
   CHECK(rig.written_serial() == rig.held_serial());
   CHECK(rig.written_serial() != first);
   CHECK(rig.rig.store.state("e0").streams_current == 1);

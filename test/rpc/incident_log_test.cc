@@ -16,6 +16,7 @@ TEST_CASE("a flood of incidents is counted, not written") {
 
   for (int i = 0; i < 60; ++i) incidents.write("connection closed", 12, 1000, "too many", start);
   CHECK(incidents.suppressed() == 10);
+  CHECK(incidents.counts() == Incidents{{"connection closed", 60}});
 
   incidents.write("connection closed", 12, 1000, "too many", start + 1s);
   CHECK(incidents.suppressed() == 0);

@@ -246,6 +246,8 @@ TEST_CASE("a client that was stopped gets one old response and then the newest s
 
 TEST_CASE("the store learns which SVID a client was given and which it took") {
   Rig rig({make_entry("web")});
+  int rejections = 0;
+  rig.context.on_rejection = [&] { ++rejections; };
   rig.install("web");
   auto call = open(rig);
   call->write(request({"default"}));
@@ -256,6 +258,7 @@ TEST_CASE("the store learns which SVID a client was given and which it took") {
   SUBCASE("accepted") {
     call->write(ack(response, {"default"}));
     CHECK(rig.store.state("web").streams_current == 1);
+    CHECK(rejections == 0);
   }
   SUBCASE("rejected") {
     DiscoveryRequest nack = ack(response, {"default"});
@@ -263,6 +266,7 @@ TEST_CASE("the store learns which SVID a client was given and which it took") {
     call->write(nack);
     CHECK(rig.store.state("web").streams_current == 0);
     CHECK(call->sends() == 1);
+    CHECK(rejections == 1);
   }
   CHECK_FALSE(call->status());
 }

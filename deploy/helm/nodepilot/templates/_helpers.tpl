@@ -29,6 +29,9 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- if and (eq .Values.ca.mode "vault") (not .Values.ca.vault.address) -}}
 {{- fail "\n\nca.vault.address is missing: --set ca.vault.address=https://vault.example.org:8200\n" -}}
 {{- end -}}
+{{- if and (or .Values.podMonitor.enabled .Values.prometheusRule.enabled) (not .Values.telemetry.enabled) -}}
+{{- fail "\n\npodMonitor and prometheusRule are about what telemetry serves: --set telemetry.enabled=true\n" -}}
+{{- end -}}
 {{- end }}
 
 {{- define "nodepilot.config" -}}
@@ -80,7 +83,28 @@ attestors:
     {{- end }}
 identities:
   {{- toYaml .Values.identities | nindent 2 }}
+{{- if .Values.telemetry.enabled }}
+telemetry:
+  listen: {{ printf "0.0.0.0:%v" .Values.telemetry.port | quote }}
+  per_identity: {{ .Values.telemetry.perIdentity }}
+{{- end }}
 {{- with .Values.config }}
 {{ toYaml . }}
 {{- end }}
+{{- end }}
+
+{{- /* What a probe asks: the path with telemetry, the command without. */ -}}
+{{- define "nodepilot.probe" -}}
+{{- $path := index . 1 -}}
+{{- $command := index . 2 -}}
+{{- with index . 0 -}}
+{{- if .Values.telemetry.enabled -}}
+httpGet:
+  path: {{ $path }}
+  port: telemetry
+{{- else -}}
+exec:
+  command: [nodepilot, {{ $command }}]
+{{- end -}}
+{{- end -}}
 {{- end }}
