@@ -1,9 +1,6 @@
 #include "agent/metrics.h"
 
-#include <google/protobuf/descriptor.h>
-
 #include <algorithm>
-#include <cctype>
 #include <map>
 #include <tuple>
 #include <vector>
@@ -21,21 +18,28 @@ namespace pb = admin::v1;
 
 double number(Time time) { return static_cast<double>(to_unix(time)); }
 
-std::string lower(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return text;
+// An issue that fails is trouble ahead while something valid is held, and trouble now if not.
+const char* state_of(const pb::IdentityStatus& identity, std::int64_t now) {
+  switch (identity.state()) {
+    case pb::IdentityStatus::ACTIVE:
+      return "active";
+    case pb::IdentityStatus::ISSUING:
+      return "issuing";
+    case pb::IdentityStatus::IDLE:
+      return "idle";
+    default:
+      return identity.not_after() > now ? "retrying" : "unserved";
+  }
 }
 
 // Every state, though nobody is in it: a rate or a sum over a series that is missing is no zero.
 void add_states(const pb::GetStatusResponse& status, MetricFamilies& out) {
-  using Identity = pb::IdentityStatus;
-  std::map<Identity::State, std::size_t> counts;
-  for (const auto& identity : status.identities()) ++counts[identity.state()];
-  out.gauge("nodepilot_identities", "Entries of the configuration and of templates, by state.");
-  for (Identity::State state : {Identity::IDLE, Identity::ISSUING, Identity::ACTIVE,
-                                Identity::RETRYING, Identity::EXPIRED}) {
-    out.add(static_cast<double>(counts[state]), {{"state", lower(Identity::State_Name(state))}});
+  std::map<std::string, std::size_t> counts = {
+      {"active", 0}, {"idle", 0}, {"issuing", 0}, {"retrying", 0}, {"unserved", 0}};
+  for (const auto& identity : status.identities()) ++counts[state_of(identity, status.now())];
+  out.gauge("nodepilot_identities", "Identities of the configuration and of templates, by state.");
+  for (const auto& [state, count] : counts) {
+    out.add(static_cast<double>(count), {{"state", state}});
   }
 }
 

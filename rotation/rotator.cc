@@ -356,6 +356,16 @@ void Rotator::evict_unwanted() {
     ending_.erase(entry_id);
     store_.evict(entry_id);
   }
+  if (!over.empty()) forget_failure();
+}
+
+// Else a CA that nobody asks any more would count as failing for ever.
+void Rotator::forget_failure() {
+  auto all = store_.identities();
+  bool some_fail = std::any_of(all.begin(), all.end(), [this](const EntryPtr& entry) {
+    return schedule_.failures(entry->id) > 0;
+  });
+  if (!some_fail) issue_error_.reset();
 }
 
 bool Rotator::is_busy(const std::string& entry_id) const {

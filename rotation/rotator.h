@@ -132,6 +132,7 @@ class Rotator : public Demand {
   void settle_roots();
   void release_held();
   void evict_unwanted();
+  void forget_failure();
   bool is_kept(const EntryPtr& entry) const;
   bool is_busy(const std::string& entry_id) const;
   void heed_step_back();

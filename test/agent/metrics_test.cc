@@ -81,7 +81,25 @@ TEST_CASE("without per_identity no SPIFFE ID is told, but how many are in which 
   CHECK_FALSE(has(text, "spiffe://"));
   CHECK(value(text, R"(nodepilot_identities{state="active"})") == "2");
   CHECK(value(text, R"(nodepilot_identities{state="idle"})") == "1");
-  CHECK(value(text, R"(nodepilot_identities{state="expired"})") == "0");
+  CHECK(value(text, R"(nodepilot_identities{state="unserved"})") == "0");
+}
+
+TEST_CASE("an identity whose issue fails is told from one that has nothing left") {
+  AdminRig rig(1);
+  auto watcher = rig.watch(0);
+  rig.ca.fail_with(Code::kUnavailable);
+
+  rig.clock.advance(minutes(40));
+  std::string failing = metrics_text(rig.context);
+  CHECK(value(failing, R"(nodepilot_identities{state="retrying"})") == "1");
+  CHECK(number(failing, "nodepilot_svid_expiry_seconds" + kWeb) > 0);
+
+  rig.clock.advance(minutes(25));
+  std::string ended = metrics_text(rig.context);
+  CHECK(value(ended, R"(nodepilot_identities{state="unserved"})") == "1");
+  CHECK(value(ended, R"(nodepilot_identities{state="retrying"})") == "0");
+  CHECK(value(ended, "nodepilot_svid_expiry_seconds" + kWeb).empty());
+  CHECK(number(ended, "nodepilot_rotation_failures_consecutive" + kWeb) > 0);
 }
 
 TEST_CASE("of too many identities those in need are told, and how many are left out") {

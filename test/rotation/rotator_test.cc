@@ -260,6 +260,22 @@ TEST_CASE("an unwanted identity is kept for the grace and then forgotten") {
   CHECK(rig.ca.signs() == 1);
 }
 
+TEST_CASE("a CA's failure is forgotten with the last that it kept from an SVID") {
+  Rig rig(2);
+  rig.ca.refuse("spiffe://td/0");
+  rig.ca.refuse("spiffe://td/1");
+  auto first = rig.watch(0);
+  auto second = rig.watch(1);
+
+  first->leave();
+  rig.clock.advance(minutes(2));
+  CHECK(rig.rotator.ca_last_error());
+  second->leave();
+  rig.clock.advance(minutes(2));
+
+  CHECK_FALSE(rig.rotator.ca_last_error());
+}
+
 TEST_CASE("who comes back within the grace gets the SVID held, without a new issue") {
   Rig rig;
   auto watcher = rig.watch(0);
