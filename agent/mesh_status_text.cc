@@ -90,7 +90,7 @@ std::string table_of_sources(const pb::GetPlaintextResponse& told,
   std::string text = rows.size() == 1 ? "" : "\n" + render_table(rows);
   for (const auto& [workload, dropped] : told.dropped()) {
     text += printable(workload) + ": " + std::to_string(dropped) +
-            " more were seen longer ago and dropped, for at most " +
+            " times who was seen longest ago was dropped, for at most " +
             std::to_string(told.most_per_workload()) + " are kept\n";
   }
   return text + "sources are noted since the agent began, " + ago(told.now(), told.since()) + "\n";

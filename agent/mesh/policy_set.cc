@@ -100,7 +100,7 @@ std::vector<IgnoredPolicy> PolicySet::ignored() const {
     };
     auto first = std::find_if(policies_.begin(), policies_.end(), covers);
     if (&*first == &policy) continue;
-    ignored.push_back({&policy, first->full_name() + " is older and covers it"});
+    ignored.push_back({&policy, why_older(*first, policy) + ", and covers it"});
   }
   return ignored;
 }

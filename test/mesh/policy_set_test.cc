@@ -130,7 +130,7 @@ TEST_CASE("a policy is told as ignored if an older one covers it") {
 
   REQUIRE(ignored.size() == 2);
   CHECK(ignored[0].policy->full_name() == "shop/new");
-  CHECK(ignored[0].why == "shop/old is older and covers it");
+  CHECK(ignored[0].why == "shop/old is older, and covers it");
   CHECK(ignored[1].policy->full_name() == "shop/v");
 }
 
