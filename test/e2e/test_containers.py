@@ -3,11 +3,12 @@ import os
 import pathlib
 import re
 import subprocess
+import tempfile
 import uuid
 
 import pytest
 
-from kit import clients, docker_engine, kubelet as kubelets
+from kit import clients, docker_engine, kubelet as kubelets, podman_engine
 from kit.agent import identity, spiffe_id
 from kit.cgroups import remove, unified_hierarchy, writable_hierarchies
 from kit.process import IS_ROOT, wait_until
@@ -19,14 +20,34 @@ TEMPLATE = identity("ns/{k8s:ns}/sa/{k8s:sa}", "k8s:ns:*", "k8s:sa:*")
 
 
 @pytest.fixture(scope="module")
-def engine(docker, shared_folder):
-    """With the image `client`: go-spiffe's, and nothing else."""
+def client(shared_folder):
+    """go-spiffe's, and nothing else, as a root file system."""
     try:
-        client = clients.build_static_go(ROOT, shared_folder / "client")
+        return docker_engine.image_of(clients.build_static_go(ROOT, shared_folder / "client"))
     except clients.Missing as reason:
-        skip_part("docker", str(reason))
-    docker.load("client", docker_engine.image_of(client))
-    return docker
+        skip_part("containers", str(reason))
+
+
+@pytest.fixture(scope="module")
+def podman():
+    if why := podman_engine.why_impossible():
+        skip_part("podman", why)
+    with tempfile.TemporaryDirectory(prefix="np-podman-", ignore_cleanup_errors=True) as folder:
+        try:
+            engine = podman_engine.PodmanEngine(pathlib.Path(folder))
+        except (RuntimeError, TimeoutError) as reason:
+            skip_part("podman", f"it does not start here: {str(reason)[-300:]}")
+        parts["podman"] = f"real ({engine.docker('--version').stdout.decode().split()[-1]})"
+        yield engine
+        engine.stop()
+
+
+@pytest.fixture(scope="module", params=["docker", "podman"])
+def engine(request, client):
+    """With the image `client`."""
+    made = request.getfixturevalue(request.param)
+    made.load("client", client)
+    return made
 
 
 @pytest.fixture
@@ -61,7 +82,7 @@ def wait_for(engine, container, pattern):
 @pytest.fixture
 def docker_agent(make_agent, engine):
     return make_agent([identity("web", "docker:label:app:web")],
-                      attestors={"docker": {"socket": str(engine.socket)}}).start()
+                      attestors={"docker": engine.attestor}).start()
 
 
 def has_identity(done):
@@ -81,6 +102,7 @@ def test_a_container_with_the_label_gets_the_identity_and_another_is_refused(doc
     assert "wants docker:label:app:web" in told and "docker:label:app:other" in told
 
 
+@pytest.mark.parametrize("engine", ["docker"], indirect=True)
 def test_a_pod_of_dockers_making_gets_the_identity_that_the_kubelet_tells(make_agent, engine, start, folder):
     (folder / "kubelet").mkdir()
     kubelet, uid = kubelets.Kubelet(folder / "kubelet"), str(uuid.uuid4())
@@ -133,12 +155,12 @@ def test_a_user_who_makes_a_victims_cgroup_below_his_own_gets_nothing(docker_age
     forged = run_forging(
         docker_agent,
         'echo $$ > "$1/cgroup.procs"; export TOP="$1" VICTIM="$2"; shift 2; exec ' + BECOME_USER + ''' sh -ec '
-            mkdir -p "$TOP/docker/$VICTIM"
-            echo $$ > "$TOP/docker/$VICTIM/cgroup.procs"
-            grep "/docker/$VICTIM\\$" /proc/self/cgroup
-            exec "$@"' sh "$@"''', delegated, victim)
+            mkdir -p "$TOP/$VICTIM"
+            echo $$ > "$TOP/$VICTIM/cgroup.procs"
+            grep "/$VICTIM\\$" /proc/self/cgroup
+            exec "$@"' sh "$@"''', delegated, engine.cgroup(victim))
 
-    assert f"/docker/{victim}" in forged.stdout, forged.stderr  # it was forged
+    assert f"/{engine.cgroup(victim)}" in forged.stdout, forged.stderr  # it was forged
     assert not has_identity(forged)
     assert "looks like a container's" in docker_agent.log.read_text()
 
@@ -155,7 +177,7 @@ def test_a_mount_over_the_cgroup_file_convinces_nobody(docker_agent, engine, sta
         'export FAKE="$1" VICTIM="$2"; shift 2; exec unshare -m sh -ec \'mount --bind "$FAKE" /proc/$$/cgroup; '
         'grep "$VICTIM" /proc/$$/cgroup; exec ' + BECOME_USER + ' "$@"\' sh "$@"', folder / "cgroup", victim)
 
-    assert f"/docker/{victim}" in forged.stdout, forged.stderr
+    assert f"/{engine.cgroup(victim)}" in forged.stdout, forged.stderr
     assert not has_identity(forged)
     assert "PERMISSION_DENIED" in forged.stderr
 

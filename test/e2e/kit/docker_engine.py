@@ -53,6 +53,15 @@ class DockerEngine:
         return subprocess.run(["docker", "-H", f"unix://{self.socket}", *map(str, args)], check=check,
                               capture_output=True, timeout=60, **options)
 
+    @property
+    def attestor(self):
+        """What it is to the agent's docker attestor."""
+        return {"socket": str(self.socket)}
+
+    def cgroup(self, container):
+        """Of a container, from the hierarchy's root on."""
+        return f"docker/{container}"
+
     def load(self, name, root):
         """Makes an image of `root`, the tar of a root file system."""
         self.docker("import", "-", name, input=root)

@@ -15,7 +15,7 @@ build_packages=(
 )
 demo_packages=("${build_packages[@]}" ca-certificates curl openssl)
 check_packages=("${demo_packages[@]}" clang-format clang-tidy shellcheck git systemd dbus
-  libbenchmark-dev nginx-light haproxy docker.io)
+  libbenchmark-dev nginx-light haproxy docker.io podman)
 
 as_root() {
   if [ "$(id -u)" = 0 ]; then
