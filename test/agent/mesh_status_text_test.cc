@@ -79,7 +79,8 @@ TEST_CASE("a verdict names two, the list twenty of a port, and both say how many
   CHECK(has(text, "10.0.0.19 "));
   CHECK_FALSE(has(text, "10.0.0.20"));
   CHECK(has(text, "\nweb       80    3 more\n"));
-  CHECK(has(text, "\nweb: 7 times who was seen longest ago was dropped, for at most 1024 are kept\n"));
+  CHECK(has(text,
+            "\nweb: 7 times who was seen longest ago was dropped, for at most 1024 are kept\n"));
 }
 
 TEST_CASE("who was seen before Envoy began to count is listed and weighs nothing") {
