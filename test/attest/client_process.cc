@@ -29,13 +29,11 @@ struct Address {
 [[noreturn]] void obey(int socket, int answers);
 
 struct Successor {
-  pthread_t predecessor;
   int socket, answers;
 };
 
-void* obey_after(void* argument) {
-  auto [predecessor, socket, answers] = *static_cast<Successor*>(argument);
-  ::pthread_join(predecessor, nullptr);
+void* succeed(void* argument) {
+  auto [socket, answers] = *static_cast<Successor*>(argument);
   if (::write(answers, "", 1) != 1) ::_exit(1);
   obey(socket, answers);
 }
@@ -44,9 +42,9 @@ void* obey_after(void* argument) {
 // stack.
 [[noreturn]] void go_on_in_another_thread(int socket, int answers) {
   static Successor successor;
-  successor = {::pthread_self(), socket, answers};
+  successor = {socket, answers};
   pthread_t thread{};
-  if (::pthread_create(&thread, nullptr, obey_after, &successor) != 0) ::_exit(1);
+  if (::pthread_create(&thread, nullptr, succeed, &successor) != 0) ::_exit(1);
   ::syscall(SYS_exit, 0);
   ::abort();
 }
@@ -150,7 +148,7 @@ void ClientProcess::reap() {
 
 void ClientProcess::lose_main_thread() {
   tell("lose the main thread");
-  // It has told us that it is exiting: only moments are left until it has.
+  // Its successor has told us, and the thread itself does nothing more than exit.
   while (ProcDirectory(pid_).has_main_thread().value_or(false)) ::sched_yield();
 }
 
