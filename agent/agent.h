@@ -4,7 +4,7 @@
 #include <functional>
 
 #include "agent/base/result.h"
-#include "agent/config.h"
+#include "agent/config/config.h"
 
 namespace nodepilot {
 

@@ -1,6 +1,6 @@
 #include "agent/attestors.h"
 
-#include "agent/config_attestors.h"
+#include "agent/config/attestors.h"
 #include "attest/cgroup_root.h"
 #include "attest/docker/docker_attestor.h"
 #include "attest/systemd/systemd_attestor.h"

@@ -5,7 +5,7 @@
 #include <memory>
 #include <vector>
 
-#include "agent/config.h"
+#include "agent/config/config.h"
 #include "agent/kubernetes.h"
 #include "attest/attest.h"
 

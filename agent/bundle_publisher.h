@@ -6,8 +6,8 @@
 #include <optional>
 
 #include "agent/bundle_endpoint.h"
+#include "agent/config/publication.h"
 #include "agent/endpoint_certificate.h"
-#include "agent/publication.h"
 #include "rotation/federation/bundle_sequence.h"
 
 namespace nodepilot {

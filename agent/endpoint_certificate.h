@@ -6,7 +6,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/workers.h"
-#include "agent/publication.h"
+#include "agent/config/publication.h"
 #include "rotation/https/tls.h"
 #include "rotation/identity_store.h"
 

@@ -67,7 +67,7 @@ expected<void> check_head(const HttpsReply& head, const Url& url) {
   if (is_refusal(head.status)) {
     return fail(Code::kUnavailable,
                 fmt::format("{}status {}: the kubelet refuses us; we need the right `get` on "
-                            "nodes/proxy",
+                            "nodes/pods (before Kubernetes 1.33: nodes/proxy)",
                             what, head.status));
   }
   if (head.status != 200) {
@@ -79,14 +79,6 @@ expected<void> check_head(const HttpsReply& head, const Url& url) {
 }
 
 }  // namespace
-
-std::string KubernetesOptions::expected_name() const {
-  if (server_name) return *server_name;
-  const std::string& host = kubelet.host();
-  bool is_loopback = host == "::1" || host == "localhost" ||
-                     (kubelet.host_is_address() && host.starts_with("127."));
-  return is_loopback && !node_name.empty() ? node_name : host;
-}
 
 expected<HttpsRequest> KubeletClient::make_request(const SecretBytes& token) const {
   HttpsRequest request{.url = TRY(options_.kubelet.resolve("/pods")),

@@ -4,7 +4,7 @@
 #include <functional>
 #include <stop_token>
 
-#include "agent/kubernetes_options.h"
+#include "agent/config/kubernetes_options.h"
 #include "attest/kubernetes/kubelet.h"
 #include "rotation/https/https_client.h"
 

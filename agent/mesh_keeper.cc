@@ -4,7 +4,7 @@
 
 #include "agent/base/log.h"
 #include "agent/base/sha256.h"
-#include "agent/mesh_manifests.h"
+#include "agent/config/mesh_manifests.h"
 #include "agent/mesh_rendering.h"
 
 namespace nodepilot {

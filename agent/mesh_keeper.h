@@ -11,7 +11,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/base/workers.h"
-#include "agent/config.h"
+#include "agent/config/config.h"
 #include "agent/mesh/discovery_session.h"
 
 namespace nodepilot {

@@ -1,7 +1,7 @@
 // What of the configuration the renderer of mesh policy works on. Thread: any.
 #pragma once
 
-#include "agent/config.h"
+#include "agent/config/config.h"
 #include "agent/mesh/bootstrap.h"
 
 namespace nodepilot {

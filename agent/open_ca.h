@@ -4,7 +4,7 @@
 #include <functional>
 #include <memory>
 
-#include "agent/config.h"
+#include "agent/config/config.h"
 #include "agent/workload_tokens.h"
 #include "rotation/certificate_authority.h"
 #include "rotation/jwt_signer.h"

@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "agent/base/loop.h"
-#include "agent/config.h"
+#include "agent/config/config.h"
 #include "rotation/state/sealed_state.h"
 
 namespace nodepilot {

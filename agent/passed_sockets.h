@@ -7,7 +7,7 @@
 #include <map>
 #include <string>
 
-#include "agent/config.h"
+#include "agent/config/config.h"
 #include "sds/rpc/socket_path.h"
 
 namespace nodepilot {

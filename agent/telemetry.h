@@ -3,7 +3,7 @@
 #pragma once
 
 #include "agent/admin.h"
-#include "agent/config_telemetry.h"
+#include "agent/config/telemetry.h"
 #include "agent/http_server.h"
 
 namespace nodepilot {

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "agent/cli/exit_code.h"
-#include "agent/config.h"
+#include "agent/config/config.h"
 
 namespace nodepilot {
 

@@ -5,8 +5,8 @@
 #include <cstdlib>
 
 #include "agent/base/files.h"
-#include "agent/config_entry.h"
-#include "agent/known_selectors.h"
+#include "agent/config/entry.h"
+#include "agent/config/known_selectors.h"
 
 namespace nodepilot {
 namespace fs = std::filesystem;

@@ -4,7 +4,7 @@
 
 #include "agent/base/result.h"
 #include "agent/cli/command_line.h"
-#include "agent/config.h"
+#include "agent/config/config.h"
 
 namespace nodepilot {
 

@@ -3,8 +3,8 @@
 #include "agent/cli/commands.h"
 #include "agent/cli/config_errors.h"
 #include "agent/cli_text.h"
-#include "agent/config_text.h"
-#include "agent/mesh_manifests.h"
+#include "agent/config/mesh_manifests.h"
+#include "agent/config/text.h"
 
 namespace nodepilot {
 

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "agent/cli/exit_code.h"
-#include "agent/config.h"
+#include "agent/config/config.h"
 #include "agent/mesh/bootstrap.h"
 
 namespace nodepilot {

@@ -7,9 +7,9 @@
 
 #include "agent/cli/command_line.h"
 #include "agent/cli/commands.h"
-#include "agent/config_entry.h"
-#include "agent/config_text.h"
-#include "agent/known_selectors.h"
+#include "agent/config/entry.h"
+#include "agent/config/known_selectors.h"
+#include "agent/config/text.h"
 
 namespace nodepilot {
 namespace {

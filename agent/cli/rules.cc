@@ -6,8 +6,8 @@
 #include "agent/base/files.h"
 #include "agent/cli/commands.h"
 #include "agent/cli/config_errors.h"
+#include "agent/config/spire_entries.h"
 #include "agent/rules_text.h"
-#include "agent/spire_entries.h"
 
 namespace nodepilot {
 namespace {

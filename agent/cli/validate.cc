@@ -1,6 +1,6 @@
 #include "agent/cli/commands.h"
 #include "agent/cli/config_errors.h"
-#include "agent/mesh_manifests.h"
+#include "agent/config/mesh_manifests.h"
 #include "agent/mesh_rendering.h"
 
 namespace nodepilot {

@@ -3,7 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "agent/base/files.h"
-#include "agent/config.h"
+#include "agent/config/config.h"
 #include "test/support/temporary_directory.h"
 
 using namespace nodepilot;

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "agent/config.h"
+#include "agent/config/config.h"
 
 namespace nodepilot {
 namespace {

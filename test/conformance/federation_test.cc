@@ -6,7 +6,7 @@
 #include <memory>
 #include <string>
 
-#include "agent/config.h"
+#include "agent/config/config.h"
 #include "rotation/federation/federation_keeper.h"
 #include "test/federation/kit.h"
 #include "test/support/temporary_directory.h"

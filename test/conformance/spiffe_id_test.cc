@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "agent/config.h"
+#include "agent/config/config.h"
 #include "rotation/pki/csr.h"
 #include "rotation/pki/x509_svid.h"
 #include "test/pki/test_ca.h"

@@ -23,11 +23,15 @@ ROOMS = {
     "sds/rpc": ["attest", "agent/base"],
     "sds": ["sds/rpc", "attest", "rotation", "rotation/pki", "agent/base", "proto"],
     "agent/mesh": ["agent/base", "proto"],
-    "agent/cli": ["agent", "agent/mesh", "rotation", "rotation/pki", "agent/base", "proto"],
+    "agent/config": ["sds", "sds/rpc", "attest", "attest/kubernetes", "attest/docker", "rotation",
+                     "rotation/ca/istiod", "rotation/ca/vault", "rotation/https",
+                     "rotation/federation", "rotation/outputs", "agent/base", "agent/mesh"],
+    "agent/cli": ["agent", "agent/config", "agent/mesh", "rotation", "rotation/pki", "agent/base", "proto"],
     "agent": ["sds", "sds/rpc", "attest", "attest/kubernetes", "attest/docker", "attest/systemd",
               "rotation", "rotation/pki", "rotation/ca", "rotation/ca/istiod",
               "rotation/ca/vault", "rotation/https", "rotation/federation",
-              "rotation/state", "rotation/outputs", "agent/base", "agent/cli", "agent/mesh", "proto"],
+              "rotation/state", "rotation/outputs", "agent/base", "agent/cli", "agent/config", "agent/mesh",
+              "proto"],
 }
 
 # Library header -> the rooms where it may be included.
@@ -41,7 +45,7 @@ LIBRARIES = {
     r"boost/asio": ["agent/base", "sds/rpc", "rotation/https", "attest/docker", "agent"],
     r"boost/beast": ["rotation/https", "attest/docker", "agent"],
     r"spdlog/": ["agent/base"],
-    r"yaml-cpp/": ["agent"],
+    r"yaml-cpp/": ["agent/config"],
     r"prometheus/": ["agent"],
     r"CLI/": ["agent/cli", "agent"],
     r"systemd/": ["agent", "rotation/outputs", "attest/systemd"],
