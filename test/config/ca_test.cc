@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "agent/config/config.h"
+#include "test/config/mistakes.h"
 
 namespace nodepilot {
 namespace {
@@ -18,20 +19,13 @@ tl::expected<Config, ConfigErrors> read(
                       "a.yaml");
 }
 
-std::string errors_of(const tl::expected<Config, ConfigErrors>& config) {
-  if (config) return "";
-  std::string all;
-  for (const ConfigError& error : config.error()) all += error.str() + "\n";
-  return all;
-}
-
 // Of `ca: { istiod: { addresses: [a:1], MORE } }`; MORE begins at column 37.
 std::string errors_with(const std::string& more) {
-  return errors_of(read("{ istiod: { addresses: [\"a:1\"], " + more + " } }"));
+  return mistakes_in(read("{ istiod: { addresses: [\"a:1\"], " + more + " } }"));
 }
 
 IstiodOptions istiod_of(const tl::expected<Config, ConfigErrors>& config) {
-  REQUIRE_MESSAGE(config, errors_of(config));
+  REQUIRE_MESSAGE(config, mistakes_in(config));
   return std::get<IstiodOptions>(config->ca);
 }
 
@@ -89,18 +83,18 @@ TEST_CASE("everything about istiod is read as written") {
 }
 
 TEST_CASE("one kind of CA is configured, not two") {
-  CHECK(errors_of(read("{ local: {}, istiod: { addresses: [\"a:1\"] } }")) ==
+  CHECK(mistakes_in(read("{ local: {}, istiod: { addresses: [\"a:1\"] } }")) ==
         "a.yaml:2:26: ca.istiod: only one kind of CA can sign, but local is given as well; leave "
         "one of them out\n");
-  CHECK(errors_of(read("{ istoid: {} }")) ==
+  CHECK(mistakes_in(read("{ istoid: {} }")) ==
         "a.yaml:2:7: ca: unknown key \"istoid\" (did you mean \"istiod\"?)\n");
 }
 
 TEST_CASE("addresses are hosts with ports") {
   auto errors = [](const std::string& list) {
-    return errors_of(read("{ istiod: { addresses: " + list + " } }"));
+    return mistakes_in(read("{ istiod: { addresses: " + list + " } }"));
   };
-  CHECK(errors_of(read("{ istiod: {} }")) ==
+  CHECK(mistakes_in(read("{ istiod: {} }")) ==
         "a.yaml:2:15: ca.istiod: key \"addresses\" is missing\n");
   CHECK(errors("[]") == "a.yaml:2:28: ca.istiod.addresses: must hold at least one address\n");
   CHECK(errors("a:1") == "a.yaml:2:28: ca.istiod.addresses: must be a list, got \"a:1\"\n");
@@ -168,16 +162,16 @@ TEST_CASE("single values of istiod are checked") {
 
 TEST_CASE("a node agent's identities must be ones that the CA can look up") {
   const std::string ca = "{ istiod: { addresses: [\"a:1\"], ask_as: node_agent } }";
-  CHECK(errors_of(read(ca,
-                       "[{ id: /ns/a/sa/b, match: [\"unix:uid:1\"] }, { id: /ns/a/sa/c, "
-                       "match: [\"unix:uid:2\"] }]"))
+  CHECK(mistakes_in(read(ca,
+                         "[{ id: /ns/a/sa/b, match: [\"unix:uid:1\"] }, { id: /ns/a/sa/c, "
+                         "match: [\"unix:uid:2\"] }]"))
             .empty());
-  CHECK(errors_of(read(ca, "[{ id: /web, match: [\"unix:uid:1\"] }]")) ==
+  CHECK(mistakes_in(read(ca, "[{ id: /web, match: [\"unix:uid:1\"] }]")) ==
         "a.yaml:3:13: identities: spiffe://example.org/web: must be "
         "spiffe://example.org/ns/NAMESPACE/sa/ACCOUNT for the CA to look up, got "
         "spiffe://example.org/web\n");
-  CHECK(errors_of(read(ca + "\nbundle_endpoint: { listen: \"1.1.1.1:1\", profile: https_spiffe, "
-                            "spiffe_id: /endpoint }")) ==
+  CHECK(mistakes_in(read(ca + "\nbundle_endpoint: { listen: \"1.1.1.1:1\", profile: https_spiffe, "
+                              "spiffe_id: /endpoint }")) ==
         "a.yaml:4:13: identities: spiffe://example.org/endpoint: must be "
         "spiffe://example.org/ns/NAMESPACE/sa/ACCOUNT for the CA to look up, got "
         "spiffe://example.org/endpoint\n");
@@ -185,23 +179,24 @@ TEST_CASE("a node agent's identities must be ones that the CA can look up") {
 
 TEST_CASE("who asks for itself has one identity, by any number of rules") {
   const std::string ca = "{ istiod: { addresses: [\"a:1\"] } }";
-  CHECK(errors_of(read(ca,
-                       "[{ id: /web, match: [\"unix:uid:1\"] }, { id: /web, match: "
-                       "[\"unix:uid:2\"] }]"))
+  CHECK(mistakes_in(read(ca,
+                         "[{ id: /web, match: [\"unix:uid:1\"] }, { id: /web, match: "
+                         "[\"unix:uid:2\"] }]"))
             .empty());
-  CHECK(errors_of(read(ca,
-                       "[{ id: /web, match: [\"unix:uid:1\"] }, { id: /db, match: "
-                       "[\"unix:uid:2\"] }]")) ==
+  CHECK(mistakes_in(read(ca,
+                         "[{ id: /web, match: [\"unix:uid:1\"] }, { id: /db, match: "
+                         "[\"unix:uid:2\"] }]")) ==
         "a.yaml:3:13: identities: with `ask_as: self` the CA signs one identity, the agent's own, "
         "but there are spiffe://example.org/db and spiffe://example.org/web; list one, or ask as "
         "node_agent\n");
 }
 
 TEST_CASE("DNS names are not asked of a CA that signs none") {
-  CHECK(errors_of(read("{ istiod: { addresses: [\"a:1\"] } }",
+  CHECK(
+      mistakes_in(read("{ istiod: { addresses: [\"a:1\"] } }",
                        "[{ id: /web, match: [\"unix:uid:1\"], x509: { dns_names: [a.org] } }]")) ==
-        "a.yaml:3:13: identities: spiffe://example.org/web: has dns_names, but the CA of "
-        "ca.istiod signs none; leave them out\n");
+      "a.yaml:3:13: identities: spiffe://example.org/web: has dns_names, but the CA of "
+      "ca.istiod signs none; leave them out\n");
 }
 
 TEST_CASE("no grant of files reaches the token or the key for istiod") {
@@ -209,7 +204,7 @@ TEST_CASE("no grant of files reaches the token or the key for istiod") {
       "{ istiod: { addresses: [\"a:1\"], token_file: /srv/t/token, certificate_file: /srv/c/a.pem, "
       "key_file: /srv/k/a.key } }";
   auto errors = [&](const std::string& directory) {
-    return errors_of(
+    return mistakes_in(
         read(ca, "[{ id: /web, match: [\"unix:uid:1\"], files: [" + directory + "] }]"));
   };
   CHECK(errors("/srv/c").empty());

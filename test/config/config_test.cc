@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <fstream>
 
+#include "test/config/mistakes.h"
 #include "test/support/temporary_directory.h"
 
 namespace nodepilot {
@@ -67,13 +68,7 @@ std::string with_identity(const std::string& body) {
   return "trust_domain: example.org\nidentities:\n  - " + body + "\n";
 }
 
-std::string errors_of(std::string_view yaml) {
-  auto config = parse_config(yaml, "a.yaml");
-  if (config) return "";
-  std::string all;
-  for (const ConfigError& error : config.error()) all += error.str() + "\n";
-  return all;
-}
+std::string errors_of(std::string_view yaml) { return mistakes_in(parse_config(yaml, "a.yaml")); }
 
 TEST_CASE("a file that sets everything is read as written") {
   auto config = parse_config(kGood, "good.yaml");

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "agent/config/config.h"
+#include "test/config/mistakes.h"
 
 namespace nodepilot {
 namespace {
@@ -15,13 +16,7 @@ tl::expected<Config, ConfigErrors> read(const std::string& federation) {
                       "a.yaml");
 }
 
-std::string errors_of(const std::string& federation) {
-  auto config = read(federation);
-  if (config) return "";
-  std::string all;
-  for (const ConfigError& error : config.error()) all += error.str() + "\n";
-  return all;
-}
+std::string errors_of(const std::string& federation) { return mistakes_in(read(federation)); }
 
 TEST_CASE("federations of both profiles are read as written") {
   auto config = read(R"(
@@ -146,11 +141,7 @@ tl::expected<Config, ConfigErrors> read_endpoint(const std::string& section) {
 }
 
 std::string endpoint_errors(const std::string& section) {
-  auto config = read_endpoint(section);
-  if (config) return "";
-  std::string all;
-  for (const ConfigError& error : config.error()) all += error.str() + "\n";
-  return all;
+  return mistakes_in(read_endpoint(section));
 }
 
 TEST_CASE("a bundle endpoint of each profile is read as written") {

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "agent/config/config.h"
+#include "test/config/mistakes.h"
 
 namespace nodepilot {
 namespace {
@@ -25,13 +26,7 @@ std::string with_service(const std::string& more) {
                        more + " } ]");
 }
 
-std::string errors_of(const std::string& yaml) {
-  auto config = parse_config(yaml, "a.yaml");
-  if (config) return "";
-  std::string all;
-  for (const ConfigError& error : config.error()) all += error.str() + "\n";
-  return all;
-}
+std::string errors_of(const std::string& yaml) { return mistakes_in(parse_config(yaml, "a.yaml")); }
 
 bool says(const std::string& yaml, const std::string& what) {
   INFO(errors_of(yaml));

@@ -5,6 +5,7 @@
 #include <csignal>
 
 #include "agent/config/config.h"
+#include "test/config/mistakes.h"
 
 namespace nodepilot {
 namespace {
@@ -25,11 +26,7 @@ tl::expected<Config, ConfigErrors> read(const std::string& outputs, const std::s
 }
 
 std::string errors_of(const std::string& outputs, const std::string& more = "") {
-  auto config = read(outputs, more);
-  if (config) return "";
-  std::string all;
-  for (const ConfigError& error : config.error()) all += error.str() + "\n";
-  return all;
+  return mistakes_in(read(outputs, more));
 }
 
 // One output, and what `key: value` is wrong about it.

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "agent/config/config.h"
+#include "test/config/mistakes.h"
 
 namespace nodepilot {
 namespace {
@@ -21,13 +22,7 @@ std::string with_sds(const std::string& section) {
   return with("hint: a", "sds: { " + section + " }\n");
 }
 
-std::string errors_of(const std::string& yaml) {
-  auto config = parse_config(yaml, "a.yaml");
-  if (config) return "";
-  std::string all;
-  for (const ConfigError& error : config.error()) all += error.str() + "\n";
-  return all;
-}
+std::string errors_of(const std::string& yaml) { return mistakes_in(parse_config(yaml, "a.yaml")); }
 
 Entry entry_of(const std::string& yaml) {
   auto config = parse_config(yaml, "a.yaml");

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "agent/config/config.h"
+#include "test/config/mistakes.h"
 
 namespace nodepilot {
 namespace {
@@ -19,13 +20,7 @@ std::string with(const std::string& state, const std::string& entry = "") {
          state + "\n";
 }
 
-std::string errors_of(const std::string& yaml) {
-  auto config = parse_config(yaml, "a.yaml");
-  if (config) return "";
-  std::string all;
-  for (const ConfigError& error : config.error()) all += error.str() + "\n";
-  return all;
-}
+std::string errors_of(const std::string& yaml) { return mistakes_in(parse_config(yaml, "a.yaml")); }
 
 StateConfig state_of(const std::string& state) {
   auto config = parse_config(with(state), "a.yaml");

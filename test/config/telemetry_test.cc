@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "agent/config/config.h"
+#include "test/config/mistakes.h"
 
 namespace nodepilot {
 namespace {
@@ -14,13 +15,7 @@ tl::expected<Config, ConfigErrors> read(const std::string& telemetry) {
                       "a.yaml");
 }
 
-std::string errors_of(const std::string& telemetry) {
-  auto config = read(telemetry);
-  if (config) return "";
-  std::string all;
-  for (const ConfigError& error : config.error()) all += error.str() + "\n";
-  return all;
-}
+std::string errors_of(const std::string& telemetry) { return mistakes_in(read(telemetry)); }
 
 TEST_CASE("telemetry is off unless it is asked for") {
   auto config = parse_config(

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "agent/config/config.h"
+#include "test/config/mistakes.h"
 
 namespace nodepilot {
 namespace {
@@ -18,14 +19,7 @@ tl::expected<Config, ConfigErrors> read(const std::string& ca, const std::string
                       "a.yaml");
 }
 
-std::string text_of(const tl::expected<Config, ConfigErrors>& config) {
-  if (config) return "";
-  std::string all;
-  for (const ConfigError& error : config.error()) all += error.str() + "\n";
-  return all;
-}
-
-std::string errors_of(const std::string& ca) { return text_of(read(ca)); }
+std::string errors_of(const std::string& ca) { return mistakes_in(read(ca)); }
 
 // `ca.vault` in one line, with a token file; `more` begins in column 67.
 std::string line(const std::string& more) {
@@ -49,7 +43,7 @@ TEST_CASE("a vault is read as written") {
     auth: { approle: { role_id: 6a1-b, secret_id_file: /etc/secret-id } }
 )");
 
-  REQUIRE_MESSAGE(config, text_of(config));
+  REQUIRE_MESSAGE(config, mistakes_in(config));
   const auto& vault = std::get<VaultOptions>(config->ca);
   REQUIRE(vault.addresses.size() == 2);
   CHECK(vault.addresses[0].str() == "https://a.example.org:8200");
@@ -70,7 +64,7 @@ TEST_CASE("a vault is read as written") {
 TEST_CASE("a vault needs an address, a role and a login; the rest has defaults") {
   auto config = read(with_auth("token_file: /run/token"));
 
-  REQUIRE_MESSAGE(config, text_of(config));
+  REQUIRE_MESSAGE(config, mistakes_in(config));
   const auto& vault = std::get<VaultOptions>(config->ca);
   CHECK(vault.mount == "pki");
   CHECK(vault.name_space.empty());
@@ -90,13 +84,13 @@ TEST_CASE("each login has its own keys") {
   auto named = read(with_auth("kubernetes: { role: node, mount: eu/k8s, jwt_file: /jwt }"));
   auto cert = read(with_auth("cert: { certificate_file: /c, key_file: /k }"));
 
-  REQUIRE_MESSAGE(kubernetes, text_of(kubernetes));
+  REQUIRE_MESSAGE(kubernetes, mistakes_in(kubernetes));
   auto account = std::get<VaultKubernetes>(std::get<VaultOptions>(kubernetes->ca).auth);
   CHECK(account.mount == "kubernetes");
   CHECK(account.jwt_file == "/var/run/secrets/kubernetes.io/serviceaccount/token");
-  REQUIRE_MESSAGE(named, text_of(named));
+  REQUIRE_MESSAGE(named, mistakes_in(named));
   CHECK(std::get<VaultKubernetes>(std::get<VaultOptions>(named->ca).auth).mount == "eu/k8s");
-  REQUIRE_MESSAGE(cert, text_of(cert));
+  REQUIRE_MESSAGE(cert, mistakes_in(cert));
   auto certificate = std::get<VaultCertificate>(std::get<VaultOptions>(cert->ca).auth);
   CHECK(certificate.mount == "cert");
   CHECK(certificate.role.empty());
@@ -187,7 +181,7 @@ TEST_CASE("no grant of files reaches what proves us to vault") {
            {"cert: { certificate_file: /c, key_file: /v/x }", "cert.key_file"}}) {
     const std::string& key = row.second;
     CAPTURE(key);
-    CHECK(text_of(read(with_auth(row.first), ", files: [/v]"))
+    CHECK(mistakes_in(read(with_auth(row.first), ", files: [/v]"))
               .find("files of spiffe://example.org/web must not reach ca.vault.auth." + key +
                     ": /v") != std::string::npos);
   }
