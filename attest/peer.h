@@ -24,6 +24,8 @@ struct ProcessFacts {
   FileId executable;            // all zero: it may not be looked at (no privilege)
   std::string cgroup;           // all of /proc/PID/cgroup
   std::uint64_t cgroup_id = 0;  // of the unified hierarchy; 0: the kernel does not tell
+
+  friend bool operator==(const ProcessFacts&, const ProcessFacts&) = default;
 };
 
 // Immutable once made. Thread: any.

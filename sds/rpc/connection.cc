@@ -114,10 +114,12 @@ void Connection::turn_kicked_later(const std::shared_ptr<ServerContext>& context
 
 void Connection::turn_kicked(const std::shared_ptr<ServerContext>& context) {
   auto& kicked = context->kicked;
+  context->looks.emplace();
   for (std::size_t left = std::min(kicked.size(), kTurnsAtOnce); left > 0; --left) {
     if (auto self = kicked.front().lock()) self->turn([&] { self->kicked_ = false; });
     kicked.pop_front();  // only now: until it is empty no other kick posts
   }
+  context->looks.reset();
   if (!kicked.empty()) turn_kicked_later(context);
 }
 
@@ -159,7 +161,7 @@ void Connection::close() {
 bool Connection::same_peer() {
   if (peer_checked_) return true;
   if (fate_ == Fate::kChanged) return false;
-  auto checked = peer_->check();
+  auto checked = context_->looks ? context_->looks->check(peer_) : peer_->check();
   peer_checked_ = checked.has_value();
   if (peer_checked_) return true;
   abandon(checked.error().message);

@@ -5,11 +5,13 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 
 #include "agent/base/loop.h"
+#include "attest/peer_looks.h"
 #include "sds/rpc/admission.h"
 #include "sds/rpc/call.h"
 #include "sds/rpc/incident_log.h"
@@ -38,6 +40,7 @@ struct ServerContext {
   IncidentLog incidents;
   std::function<void(Connection&)> on_closed;
   std::deque<std::weak_ptr<Connection>> kicked;  // in the order of their kicks
+  std::optional<PeerLooks> looks;                // while several take their turns together
   // What was read last, on its way into a session: one buffer for all, since only one reads.
   std::array<char, std::size_t{16} * 1024> input{};
 };
